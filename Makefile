@@ -1,0 +1,115 @@
+# The only entrance, for people and for CI. GNU make 3.81 is enough.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PROTOS := protos/rerank/v1
+PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -Iprotos \
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
+	--mypy_grpc_out=quiet:$(1) $(PROTOS)/*.proto
+LOCK := --upgrade --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet
+CHECKED := gateway tests clients benchmarks
+
+.PHONY: help
+help: ## Print this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: $(READY) ## Make .venv and install everything, pinned by hash (once).
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv is missing: apt-get install python3-venv"; exit 2; }
+	@echo "setting up .venv (about a minute, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## Start a gateway and rerank real documents, before and after.
+	@$(BIN)/python clients/demo/demo.py
+
+.PHONY: run
+run: $(READY) ## Serve on 127.0.0.1:50051 until Ctrl-C.
+	@$(BIN)/rerank-gateway serve
+
+.PHONY: test
+test: $(READY) ## Run all tests.
+	@$(BIN)/python -m pytest
+
+.PHONY: test-backends
+test-backends: $(READY) ## Run the tests against real servers named in LLAMA_SERVER_URL, INFINITY_URL, TEI_URL, VLLM_URL.
+	@$(BIN)/python -m pytest tests/real_servers
+
+.PHONY: check
+check: format-check lint types proto-check architecture ## Run every check that CI runs beside the tests.
+
+.PHONY: format
+format: $(READY) ## Format Python and protobuf files.
+	@$(BIN)/ruff check --quiet --fix-only $(CHECKED)
+	@$(BIN)/ruff format $(CHECKED)
+	@$(BIN)/buf format --write
+
+.PHONY: format-check
+format-check: $(READY)
+	@$(BIN)/ruff format --check $(CHECKED)
+	@$(BIN)/buf format --diff --exit-code
+
+.PHONY: lint
+lint: $(READY) ## Lint Python and protobuf files.
+	@$(BIN)/ruff check $(CHECKED)
+	@$(BIN)/buf lint
+
+.PHONY: types
+types: $(READY) ## Check types, strictly.
+	@$(BIN)/mypy $(CHECKED)
+
+.PHONY: proto
+proto: $(READY) ## Generate the Python stubs beside the .proto files.
+	@$(call PROTOC,protos)
+
+.PHONY: proto-check
+proto-check: $(READY) ## Check that the contract breaks nobody and its stubs are up to date.
+	@$(BIN)/buf breaking --against protos/base.binpb
+	@rm -rf build/stubs && mkdir -p build/stubs && $(call PROTOC,build/stubs)
+	@for new in build/stubs/rerank/v1/*; do cmp "$$new" "$(PROTOS)/$${new##*/}" || \
+		{ echo "the stubs are not up to date: make proto"; exit 1; }; done
+
+.PHONY: proto-base
+proto-base: $(READY) ## Take the contract as it is for the one that must not break (at a release).
+	@$(BIN)/buf build --exclude-source-info -o protos/base.binpb
+
+.PHONY: architecture
+architecture: $(READY)
+	@$(BIN)/python -m pytest -q tests/test_architecture.py
+
+.PHONY: bench
+bench: .venv/.ready-to-measure ## Measure what a call costs beside an echo of the same payload (a minute).
+	@$(BIN)/python -m benchmarks.cost
+
+.PHONY: relevance
+relevance: .venv/.ready-to-measure ## Measure what the built-in model gains on real collections (minutes).
+	@$(BIN)/python -m benchmarks.relevance
+
+.venv/.ready-to-measure: $(READY) benchmarks/requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
+.PHONY: lock
+lock: $(READY) ## Pin the newest allowed dependencies, with hashes for every platform.
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile $(LOCK) --all-extras --group dev -o requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -c requirements.txt \
+		-o benchmarks/requirements.txt
+
+.PHONY: clean
+clean: ## Remove everything that was made here, .venv included.
+	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

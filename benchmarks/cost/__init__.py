@@ -1,0 +1,1 @@
+"""What does a gateway cost, beside what gRPC itself costs in Python?"""

@@ -1,0 +1,1 @@
+"""Is the order better after reranking than before, on real judgements?"""

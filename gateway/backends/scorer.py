@@ -1,0 +1,107 @@
+"""The waist of the gateway: a query and documents go in, one number per document comes out.
+
+Layers, combinators and leaves all are a `Scorer`. Sorting, thresholds, `top_n` and
+normalisation are not here: they are functions of the numbers (`gateway.ranking`).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gateway.backends.errors import Attempt
+from gateway.ranking.normalize import Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A document before it is ranked."""
+
+    text: str
+    """What the model reads; never blank."""
+    rank: int
+    """Place in the order received, from 1."""
+    embedding: tuple[float, ...] | None = None
+    """The document's vector, in the space of `ScoreRequest.query_embedding`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """What one scorer is asked."""
+
+    query: str
+    documents: tuple[Candidate, ...]
+    """At least one."""
+    deadline: float
+    """When the answer must be there at the latest, in event-loop seconds."""
+    query_embedding: tuple[float, ...] | None = None
+    instruction: str = ""
+    """How to judge, in words; models that take none ignore it."""
+    depth: int | None = None
+    """Put only so many documents, from the first, to a model; None: as many as the
+    backend that answers takes by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a vendor says that the answer cost."""
+
+    search_units: float = 0.0
+    tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Add up two costs."""
+        return Usage(self.search_units + other.search_units, self.tokens + other.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one model said about every document of a request.
+
+    Raises:
+        ValueError: A raw number is not finite.
+
+    """
+
+    raw: tuple[float | None, ...]
+    """One entry per document, in the order of the request; None: not scored."""
+    scale: Scale
+    backend: str
+    """The configured name of the backend that judged every one of them."""
+    model: str
+    """The model as the backend reports it, else as configured, else empty."""
+    beyond: int = 0
+    """How many documents at the end were deliberately not put to the model."""
+    truncated: frozenset[int] = frozenset()
+    """Places (from 0) of the documents of which the model saw only a part."""
+    usage: Usage = Usage()
+    attempts: tuple[Attempt, ...] = ()
+    """Every call made for these scores, failed ones included, in the order of their end."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be ordered."""
+        for number in self.raw:
+            if number is not None and not math.isfinite(number):
+                message = f"{self.backend}: a score is not finite"
+                raise ValueError(message)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model scored every document that was put to it."""
+        return None not in self.raw[: len(self.raw) - self.beyond]
+
+    def with_attempts(self, *attempts: Attempt) -> "Scores":
+        """Give the same scores with further calls that were made for them."""
+        return replace(self, attempts=(*self.attempts, *attempts))
+
+
+class Scorer(Protocol):
+    """Anything that can judge documents against a query."""
+
+    async def score(self, request: ScoreRequest) -> Scores:
+        """Judge every document of the request.
+
+        Raises:
+            BackendError: No scores, and why. Nothing else leaves a scorer, except
+                cancellation.
+
+        """

@@ -1,0 +1,49 @@
+"""The command `rerank-gateway`: with `compose`, the only user of everything else."""
+
+import os
+from typing import cast
+
+# gRPC's own notes on connections that close are of no use beside ours. It reads this
+# when it is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+import typer
+
+from gateway.cli.backends import backends
+from gateway.cli.check import check
+from gateway.cli.failing import MISTAKE, fail
+from gateway.cli.rerank import rerank
+from gateway.cli.serve import serve
+
+app = typer.Typer(
+    name="rerank-gateway",
+    help="A gRPC gateway in front of every reranker.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (serve, check, backends, rerank):
+    app.command()(command)
+
+
+class _Mistake(Exception):
+    """Stands for the base of all mistakes in click, of which Typer keeps a copy."""
+
+    def format_message(self) -> str:
+        """Say what is wrong, and with which option."""
+        raise NotImplementedError
+
+
+_UsageError = cast("type[_Mistake]", typer.BadParameter.__base__)
+
+
+def main() -> None:
+    """Run one command; a mistake in its arguments is told in one line."""
+    try:
+        app(standalone_mode=False)
+    except _UsageError as error:
+        if not str(error):  # no command at all: the help is printed already
+            raise SystemExit(MISTAKE) from None
+        fail(error.format_message(), MISTAKE)
+    except (KeyboardInterrupt, typer.Abort):
+        fail("interrupted")

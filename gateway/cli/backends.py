@@ -1,0 +1,41 @@
+"""`rerank-gateway backends`."""
+
+import grpc.aio
+from rich.console import Console
+
+from gateway.cli.asking import AddressOption, asked
+from gateway.cli.configuration import ConfigOption
+from gateway.cli.tables import show_backends
+from gateway.concurrency import all_of
+from rerank.v1 import backend_pb2, backend_service_pb2, backend_service_pb2_grpc
+
+_Checked = tuple[backend_pb2.Backend, backend_service_pb2.CheckBackendResponse]
+
+
+def backends(config: ConfigOption = None, address: AddressOption = None) -> None:
+    """List every backend and ask each of them whether it works.
+
+    A probe is one call with two short documents; a vendor may charge for it.
+    """
+
+    async def ask(channel: grpc.aio.Channel) -> list[_Checked]:
+        stub = backend_service_pb2_grpc.BackendServiceStub(channel)
+        listed: list[backend_pb2.Backend] = []
+        request = backend_service_pb2.ListBackendsRequest()
+        while True:
+            page = await stub.ListBackends(request)
+            listed += page.backends
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+
+        async def check(backend: backend_pb2.Backend) -> _Checked:
+            question = backend_service_pb2.CheckBackendRequest(name=backend.name)
+            return backend, await stub.CheckBackend(question)
+
+        return await all_of(*(check(backend) for backend in listed))
+
+    checked = asked(config, address, ask)
+    show_backends(Console(highlight=False), checked)
+    if not all(found.available for _, found in checked):
+        raise SystemExit(1)

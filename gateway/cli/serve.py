@@ -1,0 +1,65 @@
+"""`rerank-gateway serve`."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from gateway.cli.configuration import ConfigOption, configured
+from gateway.cli.failing import fail
+from gateway.settings import Settings
+
+_log = logging.getLogger("gateway")
+
+
+def serve(
+    config: ConfigOption = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT to listen on; port 0 takes a free one."),
+    ] = None,
+) -> None:
+    """Listen until SIGTERM or SIGINT, then let the calls in flight finish."""
+    settings = configured(config, address=address)
+    from gateway.logs import log_to_stderr
+    from gateway.server import AddressError
+
+    log_to_stderr()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_serve(settings))
+    except AddressError as error:
+        fail(str(error))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give uvloop where it is installed: a sixth less CPU per call."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings) -> None:
+    from gateway.compose import gateway
+    from gateway.logs import EventLog
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    async with gateway(settings, EventLog()) as running:
+        routes = ", ".join(
+            f"{name} = {' > '.join(route.backends)}"
+            for name, route in settings.routes.items()
+        )
+        _log.info("listening on %s, routes: %s", running.address, routes)
+        await stop.wait()
+        grace_s = settings.server.grace_s
+        _log.info("stopping: calls in flight have %.0f s to finish", grace_s)
+        await running.server.stop(grace_s=grace_s)
+    _log.info("stopped")

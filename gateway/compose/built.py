@@ -1,0 +1,71 @@
+"""What building one backend gives: its stack, and what can be told about it."""
+
+import logging
+from dataclasses import dataclass
+
+from gateway.backends.dialects import DIALECTS
+from gateway.backends.facts import Facts
+from gateway.backends.misconfigured import MisconfiguredScorer
+from gateway.backends.scorer import Scorer
+from gateway.compose.stack import Leaf, stack
+from gateway.events import Emit
+from gateway.inspecting import Configured
+from gateway.layers.timeout import Timeout
+from gateway.settings import BackendSettings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One backend, ready to be part of routes."""
+
+    scorer: Scorer
+    """With all its layers."""
+    configured: Configured
+    """What operators may know of it."""
+
+
+def built(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Built:
+    """Put the layers around a backend, and tell what is configured."""
+    probe = Timeout(
+        leaf.scorer, backend=name, attempt_s=settings.timeout_s, fair_s=settings.fair_s
+    )
+    configured = Configured(
+        name=name,
+        dialect=settings.dialect,
+        scale=leaf.scale,
+        facts=leaf.facts,
+        probe=probe,
+        listwise=leaf.listwise,
+        default_top_k=leaf.top_k,
+        min_score=settings.min_score,
+        max_tokens=leaf.max_tokens or 0,
+        max_in_flight=leaf.in_flight,
+        max_queued=settings.max_queued,
+        timeout_s=settings.timeout_s,
+    )
+    return Built(stack(leaf, name=name, settings=settings, emit=emit), configured)
+
+
+def misconfigured(name: str, settings: BackendSettings, problem: str) -> Built:
+    """Stand in for a backend that cannot be asked, and say so loudly."""
+    _log.error("backend %s is MISCONFIGURED and will not be asked: %s", name, problem)
+    scorer = MisconfiguredScorer(name=name, problem=problem)
+    dialect = DIALECTS.get(settings.dialect)
+    configured = Configured(
+        name=name,
+        dialect=settings.dialect,
+        scale=settings.scale or (dialect.scale if dialect else None),
+        facts=Facts(max_documents=0, model=settings.model, fixed=True),
+        probe=scorer,
+        listwise=settings.listwise,
+        default_top_k=settings.top_k or 0,
+        min_score=settings.min_score,
+        max_tokens=0,
+        max_in_flight=0,
+        max_queued=settings.max_queued,
+        timeout_s=settings.timeout_s,
+        problem=problem,
+    )
+    return Built(scorer, configured)

@@ -1,0 +1,141 @@
+"""Build a backend that runs in this process."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.backends.facts import Facts
+from gateway.backends.scorer import Scorer
+from gateway.compose.built import Built, built, misconfigured
+from gateway.compose.stack import Leaf
+from gateway.events import Emit
+from gateway.ranking.normalize import Scale
+from gateway.settings import BackendSettings
+from gateway.settings.models import (
+    DEFAULT_TOP_K,
+    LOCAL_MAX_CACHE_BYTES,
+    LOCAL_THREADS,
+    LOCAL_TOP_K,
+)
+
+
+class _CannotOpen(Exception):
+    """Why a model cannot be used, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A model that is loaded, and what the layers around it have to know."""
+
+    scorer: Scorer
+    close: Callable[[], None]
+    model: str
+    scale: Scale
+    listwise: bool
+    top_k: int
+    max_tokens: int | None
+
+
+async def local_backend(
+    name: str, settings: BackendSettings, emit: Emit, parts: AsyncExitStack
+) -> Built:
+    """Load its model and put the layers around it.
+
+    Args:
+        name: Its configured name.
+        settings: Its configuration, which was checked.
+        emit: Told what happens.
+        parts: Ends its threads.
+
+    """
+    open_model = _open_cross_encoder if settings.model else _open_built_in
+    threads = settings.threads or LOCAL_THREADS
+    try:
+        # Half a second at least, in which nothing else could start.
+        opened = await asyncio.to_thread(open_model, name, settings, threads)
+    except ImportError as error:
+        problem = f"{error.name} is missing: pip install 'rerank-gateway[local]'"
+        return misconfigured(name, settings, problem)
+    except _CannotOpen as error:
+        return misconfigured(name, settings, str(error))
+    parts.callback(opened.close)
+    leaf = Leaf(
+        scorer=opened.scorer,
+        facts=Facts(max_documents=0, model=opened.model, fixed=True),
+        scale=opened.scale,
+        listwise=opened.listwise,
+        # More calls at once would only make all of them late.
+        in_flight=settings.max_in_flight or threads,
+        top_k=settings.top_k or opened.top_k,
+        max_tokens=opened.max_tokens,
+        cuts_pairs=True,
+    )
+    return built(leaf, name=name, settings=settings, emit=emit)
+
+
+def _open_built_in(name: str, settings: BackendSettings, threads: int) -> _Opened:
+    from gateway.backends.local.encoder import ENCODER_DIRECTORY, Encoder
+    from gateway.backends.local.inference import UnusableModel
+    from gateway.backends.local.scorer import LocalScorer
+
+    try:
+        encoder = Encoder.load(ENCODER_DIRECTORY)
+    except UnusableModel as error:
+        raise _CannotOpen(str(error)) from error
+    scorer = LocalScorer(
+        name=name,
+        encoder=encoder,
+        threads=threads,
+        max_cache_bytes=(
+            LOCAL_MAX_CACHE_BYTES
+            if settings.max_cache_bytes is None
+            else settings.max_cache_bytes
+        ),
+    )
+    return _Opened(
+        scorer=scorer,
+        close=scorer.close,
+        model=scorer.model,
+        scale=Scale.RELATIVE,
+        listwise=True,
+        top_k=LOCAL_TOP_K,
+        max_tokens=None,
+    )
+
+
+def _open_cross_encoder(name: str, settings: BackendSettings, threads: int) -> _Opened:
+    from gateway.backends.local.cross_encoder import CrossEncoder
+    from gateway.backends.local.inference import UnusableModel
+    from gateway.backends.local.pointwise import CrossEncoderScorer
+
+    try:
+        model, directory = _located(settings)
+        cross_encoder = CrossEncoder.load(directory, max_tokens=settings.max_tokens)
+    except UnusableModel as error:
+        raise _CannotOpen(str(error)) from error
+    scale = settings.scale or Scale.LOGIT
+    scorer = CrossEncoderScorer(
+        name=name, model=model, judge=cross_encoder, scale=scale, threads=threads
+    )
+    return _Opened(
+        scorer=scorer,
+        close=scorer.close,
+        model=model,
+        scale=scale,
+        listwise=False,
+        top_k=DEFAULT_TOP_K,
+        max_tokens=cross_encoder.max_tokens,
+    )
+
+
+def _located(settings: BackendSettings) -> tuple[str, Path]:
+    """Give what a model is called, and the directory that has its files."""
+    if not settings.on_hub:
+        directory = Path(settings.model).expanduser()
+        return directory.resolve().name, directory
+    from gateway.backends.local.hub import fetch, hub_name
+
+    name = hub_name(settings.model, revision=settings.revision)
+    return name, fetch(settings.model, revision=settings.revision)

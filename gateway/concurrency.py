@@ -1,0 +1,40 @@
+"""Run several things at once and leave nothing behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def all_of(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
+    """Run all to their end and give their results in order.
+
+    When one fails, the others are cancelled and awaited, and its plain exception is
+    raised: never a group, so that callers can catch what they know.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in coroutines]
+    except BaseExceptionGroup as failed:
+        raise _first(failed) from None
+    return [task.result() for task in tasks]
+
+
+@asynccontextmanager
+async def in_the_background(endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let something run beside the block, and end and await it with the block."""
+    task = asyncio.create_task(endless)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()  # it was to be endless: what ended it is a bug
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

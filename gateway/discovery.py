@@ -1,0 +1,99 @@
+"""Ask a backend about itself: at the start, until it answers, and then now and again.
+
+A server that is replaced may take other batches or serve another model, so what it told
+is not kept for ever. Nothing waits for this: until it succeeds, what is configured and
+the vendor's defaults stand.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import httpx
+
+from gateway.backends.dialect import Info
+from gateway.backends.facts import Facts
+from gateway.backends.posting import parsed_or_none
+from gateway.backends.reading import ContractBrokenError
+from gateway.backends.transport import TRANSPORT_ERRORS, read, send
+from gateway.events import BackendSilent, Emit, FactsLearned
+
+_ANSWER_WITHIN_S = 2.0
+_AGAIN_AFTER_S = 60.0
+_FIRST_RETRY_S = 1.0
+_MAX_ANSWER_BYTES = 1024 * 1024
+
+
+class Discovery:
+    """Keeps the facts about one backend up to date.
+
+    Args:
+        backend: Its configured name.
+        base_url: Below which `info.path` is.
+        info: Where its vendor tells about a server, and how to read it.
+        headers: Sent along; may hold the key.
+        transport: The sockets; the caller closes it.
+        facts: What is written to.
+        emit: Told what was learned, and once per silence that a backend keeps it.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str,
+        base_url: str,
+        info: Info,
+        headers: Mapping[str, str],
+        transport: httpx.AsyncBaseTransport,
+        facts: Facts,
+        emit: Emit,
+    ) -> None:
+        self._backend = backend
+        self._url = httpx.URL(base_url + info.path)
+        self._info = info
+        self._headers = dict(headers)
+        self._transport = transport
+        self._facts = facts
+        self._emit = emit
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        told: FactsLearned | None = None
+        silent = False
+        retry_s = _FIRST_RETRY_S
+        while True:
+            problem = await self._ask()
+            if problem:
+                if not silent:
+                    self._emit(BackendSilent(self._backend, problem))
+                silent = True
+                wait_s, retry_s = retry_s, min(2 * retry_s, _AGAIN_AFTER_S)
+            else:
+                now = FactsLearned(
+                    self._backend, self._facts.model, self._facts.max_documents
+                )
+                if now != told or silent:
+                    self._emit(now)
+                told, silent = now, False
+                wait_s, retry_s = _AGAIN_AFTER_S, _FIRST_RETRY_S
+            await asyncio.sleep(wait_s)
+
+    async def _ask(self) -> str:
+        """Ask once; give what went wrong, or an empty string."""
+        request = httpx.Request("GET", self._url, headers=self._headers)
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                response = await send(self._transport, request)
+                body = await read(response, _MAX_ANSWER_BYTES)
+            if response.status_code != httpx.codes.OK:
+                return f"HTTP {response.status_code}"
+            if body is None:
+                return f"an answer of over {_MAX_ANSWER_BYTES} bytes"
+            self._info.read(parsed_or_none(body), self._facts)
+        except TimeoutError:
+            return f"no answer in {_ANSWER_WITHIN_S:.0f} s"
+        except TRANSPORT_ERRORS as error:
+            return type(error.__cause__ or error).__name__
+        except ContractBrokenError as error:
+            return str(error)
+        return ""

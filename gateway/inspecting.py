@@ -1,0 +1,185 @@
+"""The use case behind BackendService: what is configured, and does it work?"""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway.backends.errors import BackendError, BackendState, FailureReason
+from gateway.backends.facts import Facts
+from gateway.backends.scorer import Candidate, Scorer, ScoreRequest, Scores
+from gateway.errors import UnknownBackend
+from gateway.events import AttemptEnded, Event
+from gateway.ranking.normalize import Scale
+
+# Any reranker tells these two apart; published answers for it are everywhere.
+_QUERY = "what is panda?"
+_IRRELEVANT = "hi"
+_RELEVANT = (
+    "The giant panda (Ailuropoda melanoleuca), sometimes called a panda bear or simply"
+    " panda, is a bear species endemic to China."
+)
+
+# Models converted without their head give the same 1e-20 or so for everything.
+_SAME = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """One backend as it is configured."""
+
+    name: str
+    dialect: str
+    scale: Scale | None
+    """None: it cannot be asked."""
+    facts: Facts
+    probe: Scorer
+    """The backend under its own time limit, without queue, circuit or memory."""
+    listwise: bool
+    default_top_k: int
+    min_score: float | None
+    max_tokens: int
+    """0: unknown, or the backend cuts by itself."""
+    max_in_flight: int
+    max_queued: int
+    timeout_s: float
+    problem: str = ""
+    """Why it cannot be asked; empty where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the calls and probes so far showed of a backend."""
+
+    state: BackendState | None = None
+    """None: it was neither asked nor probed."""
+    last_failure: FailureReason | None = None
+    last_failure_at: float | None = None
+    """Unix time, for people to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One backend, as it is configured and as it was seen."""
+
+    configured: Configured
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a live probe found."""
+
+    state: BackendState
+    message: str
+    """In our own words."""
+    failure: FailureReason | None = None
+    round_trip_s: float = 0.0
+    model: str = ""
+
+
+class Watch:
+    """Remembers the last state of every backend; an `Emit` of the layers."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Seen] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Note what a call showed."""
+        if isinstance(event, AttemptEnded):
+            self.note(event.attempt.backend, event.state, event.attempt.failure)
+
+    def note(
+        self, backend: str, state: BackendState, failure: FailureReason | None
+    ) -> None:
+        """Note a state, and what failed if anything did."""
+        seen = replace(self.seen(backend), state=state)
+        if failure:
+            seen = replace(seen, last_failure=failure, last_failure_at=time.time())
+        self._seen[backend] = seen
+
+    def seen(self, backend: str) -> Seen:
+        """Give what is known of a backend."""
+        return self._seen.get(backend, Seen())
+
+
+class Inspecting:
+    """Lists and checks the configured backends.
+
+    Args:
+        backends: By name.
+        watch: What the calls showed.
+
+    """
+
+    def __init__(self, *, backends: Mapping[str, Configured], watch: Watch) -> None:
+        self._backends = backends
+        self._watch = watch
+
+    def inspections(self) -> list[Inspection]:
+        """Give every backend by name, asking none of them."""
+        return [
+            Inspection(configured, self._watch.seen(name))
+            for name, configured in sorted(self._backends.items())
+        ]
+
+    async def check(self, name: str, *, deadline: float | None) -> Checked:
+        """Ask a backend for the scores of two documents, of which one is relevant.
+
+        Args:
+            name: Its configured name.
+            deadline: When the answer must be there, in event-loop seconds; None: within
+                the backend's own limit.
+
+        Raises:
+            UnknownBackend: None has that name.
+
+        """
+        configured = self._backends.get(name)
+        if configured is None:
+            raise UnknownBackend(name)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        request = ScoreRequest(
+            query=_QUERY,
+            documents=(
+                Candidate(text=_IRRELEVANT, rank=1),
+                Candidate(text=_RELEVANT, rank=2),
+            ),
+            # The probe has its own limit: one of ours beside it would be blamed on the
+            # caller.
+            deadline=math.inf if deadline is None else deadline,
+        )
+        try:
+            scores = await configured.probe.score(request)
+        except BackendError as error:
+            found = Checked(error.state, str(error), failure=error.reason)
+        else:
+            found = _judged(name, scores)
+        self._watch.note(name, found.state, found.failure)
+        return replace(found, round_trip_s=loop.time() - began)
+
+
+def _judged(name: str, scores: Scores) -> Checked:
+    irrelevant, relevant = scores.raw
+    if irrelevant is None or relevant is None:
+        return Checked(
+            BackendState.DEGRADED,
+            f"{name}: it did not score every document",
+            failure=FailureReason.MALFORMED,
+            model=scores.model,
+        )
+    state, message = BackendState.READY, f"{name}: it tells a panda from a greeting"
+    if abs(relevant - irrelevant) < _SAME:
+        state = BackendState.MISCONFIGURED
+        message = f"{name}: it scores everything alike: does its model have a head?"
+    elif scores.scale is Scale.LOGIT and 0 <= irrelevant <= 1 and 0 <= relevant <= 1:
+        # A greeting is no answer: its log-odds are below 0.
+        state = BackendState.MISCONFIGURED
+        message = f"{name}: its numbers look like probabilities, its scale is logit"
+    elif relevant < irrelevant:
+        state = BackendState.DEGRADED
+        message = f"{name}: it prefers a greeting to the description of a panda"
+    failure = None if state is BackendState.READY else FailureReason.MISCONFIGURED
+    return Checked(state, message, failure=failure, model=scores.model)

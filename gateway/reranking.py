@@ -1,0 +1,130 @@
+"""The use case Rerank: route, score, order, and say truthfully what happened."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from gateway import report
+from gateway.backends.errors import BackendError
+from gateway.backends.scorer import Candidate, Scorer, ScoreRequest
+from gateway.contract import Rerank, Reranked
+from gateway.departures import Departures
+from gateway.errors import RerankFailed, UnknownRoute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A name that callers use for one way of reranking."""
+
+    scorer: Scorer
+    timeout_s: float
+    top_k: int | None
+    min_score: float | None
+    backend_min_scores: Mapping[str, float]
+    """Thresholds of backends that carry their own: two models differ in calibration."""
+
+    def threshold(self, asked: float | None, backend: str) -> float | None:
+        """Give the caller's threshold, else the backend's own, else the route's."""
+        if asked is not None:
+            return asked
+        return self.backend_min_scores.get(backend, self.min_score)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """How much of a caller's deadline is kept back, so that the answer arrives in time."""
+
+    share: float
+    least_s: float
+
+    def of(self, remaining_s: float) -> float:
+        """Give the part of what remains that no backend may use, in seconds."""
+        return max(remaining_s * self.share, self.least_s)
+
+
+class Reranking:
+    """Orders the documents of one request.
+
+    Args:
+        routes: By name.
+        reserve: What of a caller's deadline is kept for the way back.
+
+    """
+
+    def __init__(self, *, routes: Mapping[str, Route], reserve: Reserve) -> None:
+        self._routes = routes
+        self._reserve = reserve
+        self._departures = Departures()
+
+    async def rerank(self, ask: Rerank) -> Reranked:
+        """Answer with an order, whatever the backends do.
+
+        Raises:
+            UnknownRoute: The route is not configured.
+            RerankFailed: No backend scored, and the order is not to be kept.
+
+        """
+        route = self._routes.get(ask.route)
+        if route is None:
+            raise UnknownRoute(ask.route)
+        began = asyncio.get_running_loop().time()
+        candidates = {
+            index: Candidate(
+                text=document.read_by_model,
+                rank=index + 1,
+                embedding=document.embedding,
+            )
+            for index, document in enumerate(ask.documents)
+            if document.title.strip() or document.text.strip()
+        }
+        if not candidates:
+            return report.nothing_to_score(ask, _since(began))
+        with self._giving_up(ask, route, began) as deadline:
+            request = ScoreRequest(
+                query=ask.query,
+                documents=tuple(candidates.values()),
+                deadline=deadline,
+                query_embedding=ask.query_embedding,
+                instruction=ask.instruction,
+                depth=route.top_k if ask.top_k is None else ask.top_k,
+            )
+            try:
+                scores = await route.scorer.score(request)
+            except BackendError as error:
+                fallen = report.fell_back(ask, error, _since(began))
+                if ask.keep_order:
+                    return fallen
+                raise RerankFailed(
+                    fallen.message,
+                    fallen.execution,
+                    transient=error.transient,
+                    retry_after_s=error.retry_after_s,
+                ) from error
+        return report.scored(
+            ask,
+            scores,
+            tuple(candidates),
+            min_score=route.threshold(ask.min_score, scores.backend),
+            duration_s=_since(began),
+        )
+
+    def _giving_up(
+        self, ask: Rerank, route: Route, now: float
+    ) -> AbstractContextManager[float]:
+        """Plan when to stop waiting for scores."""
+        until = now + (route.timeout_s if ask.timeout_s is None else ask.timeout_s)
+        if ask.deadline is None:
+            latest = earliest = until
+        else:
+            remaining_s = ask.deadline - now
+            latest = min(until, ask.deadline - self._reserve.of(remaining_s))
+            # Half of the time is for scoring, however many calls there are.
+            earliest = min(latest, now + remaining_s / 2)
+        return self._departures.booked(
+            latest=latest, earliest=earliest, documents=len(ask.documents)
+        )
+
+
+def _since(began: float) -> float:
+    return asyncio.get_running_loop().time() - began

@@ -1,0 +1,1 @@
+"""The embedded engine: collections as LanceDB tables in one folder, one process writing."""

@@ -1,0 +1,29 @@
+"""What LanceDB raises, in our words: it has no exceptions of its own to tell apart."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.retrieval.retriever import EngineFailed, StoreFull
+
+_FULL = ("no space left", "os error 28", "quota exceeded", "os error 122")
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn whatever the engine raises in the block into a `RetrieverError`.
+
+    Its words may contain what a caller sent, so they stay in the cause.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError) as error:
+        words = str(error).lower()
+        numbers = (errno.ENOSPC, errno.EDQUOT)
+        if getattr(error, "errno", None) in numbers or any(
+            each in words for each in _FULL
+        ):
+            message = f"{what}: no space is left"
+            raise StoreFull(message) from error
+        message = f"{what}: the engine failed ({type(error).__name__})"
+        raise EngineFailed(message) from error

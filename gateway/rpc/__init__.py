@@ -1,0 +1,1 @@
+"""The edge: messages become plain values and plain values messages, nothing else."""

@@ -1,0 +1,132 @@
+"""`rerank.v1.BackendService`."""
+
+import asyncio
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc.aio import ServicerContext
+
+from gateway.backends.errors import BackendState
+from gateway.errors import InvalidRequest, Violation
+from gateway.inspecting import Inspecting, Inspection
+from gateway.ranking.normalize import Scale
+from gateway.reranking import Reserve
+from gateway.rpc.responses import duration_of, reason_of
+from rerank.v1 import backend_pb2, backend_service_pb2, backend_service_pb2_grpc
+
+SERVICE = "rerank.v1.BackendService"
+
+_DEFAULT_PAGE = 100
+_LARGEST_PAGE = 1000
+
+# Built when imported, so a name that the contract lacks cannot go unnoticed.
+_STATES = {
+    state: backend_pb2.BackendState.Value(f"BACKEND_STATE_{state}")
+    for state in BackendState
+}
+_SCALES = {
+    scale: backend_pb2.ScoreScale.Value(f"SCORE_SCALE_{scale.upper()}")
+    for scale in Scale
+}
+
+
+class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
+    """Tells which backends are configured and whether they work.
+
+    Args:
+        inspecting: The use case.
+        reserve: What of a caller's deadline is kept for the way back.
+
+    """
+
+    def __init__(self, *, inspecting: Inspecting, reserve: Reserve) -> None:
+        self._inspecting = inspecting
+        self._reserve = reserve
+
+    async def ListBackends(  # noqa: N802 - gRPC's name
+        self,
+        request: backend_service_pb2.ListBackendsRequest,
+        _: "ServicerContext[Any, Any]",
+    ) -> backend_service_pb2.ListBackendsResponse:
+        """List every backend with what is known about it."""
+        size, after = _page(request)
+        inspections = [
+            each for each in self._inspecting.inspections() if _name(each) > after
+        ]
+        response = backend_service_pb2.ListBackendsResponse(
+            backends=[_backend(each) for each in inspections[:size]]
+        )
+        if len(inspections) > size:
+            # Names are no secret, and a page may begin after any of them.
+            response.next_page_token = f"after:{response.backends[-1].name}"
+        return response
+
+    async def CheckBackend(  # noqa: N802 - gRPC's name
+        self,
+        request: backend_service_pb2.CheckBackendRequest,
+        context: "ServicerContext[Any, Any]",
+    ) -> backend_service_pb2.CheckBackendResponse:
+        """Ask one backend now."""
+        if not request.name:
+            raise InvalidRequest((Violation("name", "is required"),))
+        deadline = None
+        remaining_s = context.time_remaining()
+        if remaining_s is not None:
+            now = asyncio.get_running_loop().time()
+            deadline = now + remaining_s - self._reserve.of(remaining_s)
+        found = await self._inspecting.check(request.name, deadline=deadline)
+        return backend_service_pb2.CheckBackendResponse(
+            available=found.state is BackendState.READY,
+            state=_STATES[found.state],
+            failure_reason=reason_of(found.failure),
+            message=found.message,
+            round_trip=duration_of(found.round_trip_s),
+            model=found.model,
+        )
+
+
+def _page(request: backend_service_pb2.ListBackendsRequest) -> tuple[int, str]:
+    wrong = []
+    if request.page_size < 0:
+        wrong.append(Violation("page_size", "must not be negative"))
+    prefix, colon, after = request.page_token.partition(":")
+    if request.page_token and not (prefix == "after" and colon and after):
+        wrong.append(Violation("page_token", "is none that this server gave"))
+    if wrong:
+        raise InvalidRequest(tuple(wrong))
+    return min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE), after
+
+
+def _name(inspection: Inspection) -> str:
+    return inspection.configured.name
+
+
+def _backend(inspection: Inspection) -> backend_pb2.Backend:
+    configured, seen = inspection.configured, inspection.seen
+    state = BackendState.MISCONFIGURED if configured.problem else seen.state
+    backend = backend_pb2.Backend(
+        name=configured.name,
+        kind=backend_pb2.BACKEND_KIND_RERANKER,
+        dialect=configured.dialect,
+        model=configured.facts.model,
+        limits=backend_pb2.BackendLimits(
+            max_documents=configured.facts.max_documents,
+            max_tokens=configured.max_tokens,
+            max_in_flight=configured.max_in_flight,
+            max_queued=configured.max_queued,
+            timeout=duration_of(configured.timeout_s),
+        ),
+        last_failure_reason=reason_of(seen.last_failure),
+        listwise=configured.listwise,
+        default_top_k=configured.default_top_k,
+        min_score=configured.min_score,
+    )
+    if configured.scale:
+        backend.scale = _SCALES[configured.scale]
+    if state:
+        backend.state = _STATES[state]
+    if seen.last_failure_at is not None:
+        at = Timestamp()
+        at.FromMicroseconds(int(seen.last_failure_at * 1_000_000))
+        backend.last_failure_time.CopyFrom(at)
+    return backend

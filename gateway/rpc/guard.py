@@ -1,0 +1,135 @@
+"""Let no exception leave as text: grpc.aio would send it to the caller as it is."""
+
+import logging
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc.aio import AbortError, ServerInterceptor, ServicerContext
+
+from gateway.errors import GatewayError, InvalidRequest, Violation
+from gateway.rpc.status import internal, to_status
+
+_log = logging.getLogger(__name__)
+
+# Quoted: at run time, grpc's classes take no type arguments.
+_Context: TypeAlias = "ServicerContext[Any, Any]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+_Reader: TypeAlias = Callable[[bytes], object]
+
+_UNREADABLE = object()
+"""Stands for a request whose bytes are no message of its kind."""
+
+
+class Guard(ServerInterceptor):
+    """Turns every exception of every handler into a status.
+
+    What we raise on purpose becomes the status that `gateway.rpc.status` gives it;
+    anything else is a bug: INTERNAL for the caller, type and place for the log.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler:
+        """Wrap the handler of one call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:  # no such method: gRPC answers UNIMPLEMENTED
+            return handler
+        wrap, make = _WRAPPERS[handler.request_streaming, handler.response_streaming]
+        name = (
+            f"{'stream' if handler.request_streaming else 'unary'}_"
+            f"{'stream' if handler.response_streaming else 'unary'}"
+        )
+        wrapped: _Handler = make(
+            wrap(
+                getattr(handler, name),
+                _each_readable if handler.request_streaming else _readable,
+            ),
+            request_deserializer=_lenient(handler.request_deserializer),
+            response_serializer=handler.response_serializer,
+        )
+        return wrapped
+
+
+def _lenient(read: _Reader | None) -> _Reader | None:
+    """Read without raising: gRPC would send what is raised there to the caller."""
+    if read is None:
+        return None
+
+    def read_or_mark(data: bytes) -> object:
+        try:
+            return read(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read_or_mark
+
+
+def _readable(request: object) -> object:
+    if request is _UNREADABLE:
+        raise InvalidRequest((Violation("request", "is no message of its kind"),))
+    return request
+
+
+async def _each_readable(requests: AsyncIterator[object]) -> AsyncIterator[object]:
+    async for request in requests:
+        yield _readable(request)
+
+
+def _answering_once(
+    behaviour: Callable[[object, _Context], Awaitable[object]],
+    readable: Callable[[Any], object],
+) -> Callable[[object, _Context], Awaitable[object]]:
+    async def guarded(request: object, context: _Context) -> object:
+        try:
+            return await behaviour(readable(request), context)
+        except Exception as error:  # noqa: BLE001 - the only place that may
+            await _refuse(context, error)
+
+    return guarded
+
+
+def _answering_often(
+    behaviour: Callable[[object, _Context], AsyncIterator[object] | Awaitable[object]],
+    readable: Callable[[Any], object],
+) -> Callable[[object, _Context], AsyncIterator[object]]:
+    async def guarded(request: object, context: _Context) -> AsyncIterator[object]:
+        try:
+            answering = behaviour(readable(request), context)
+            if isinstance(answering, Awaitable):  # it writes each answer itself
+                await answering
+                return
+            async for response in answering:
+                yield response
+        except Exception as error:  # noqa: BLE001 - the only place that may
+            await _refuse(context, error)
+
+    return guarded
+
+
+_WRAPPERS: dict[tuple[bool, bool], tuple[Any, Any]] = {
+    (False, False): (_answering_once, grpc.unary_unary_rpc_method_handler),
+    (False, True): (_answering_often, grpc.unary_stream_rpc_method_handler),
+    (True, False): (_answering_once, grpc.stream_unary_rpc_method_handler),
+    (True, True): (_answering_often, grpc.stream_stream_rpc_method_handler),
+}
+
+
+async def _refuse(context: _Context, error: Exception) -> NoReturn:
+    if isinstance(error, AbortError):
+        raise error
+    if isinstance(error, GatewayError):
+        await context.abort_with_status(to_status(error))
+    # Its message may quote a document or a key, and so may the lines of its traceback
+    # that show values: the log gets the type and the places alone.
+    places = " < ".join(
+        f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+        for frame in reversed(traceback.extract_tb(error.__traceback__))
+    )
+    _log.error("a bug: %s at %s", type(error).__name__, places)
+    await context.abort_with_status(internal())
+    raise error  # never reached: aborting raises

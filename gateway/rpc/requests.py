@@ -1,0 +1,218 @@
+"""From a `RerankRequest` to plain values, or to every violation in it."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.duration_pb2 import Duration
+
+from gateway.contract import DEFAULT_ROUTE, Document, Rerank
+from gateway.errors import InvalidRequest, Violation
+from gateway.ranking.method import INPUT_ORDER, RETRIEVED
+from rerank.v1 import document_pb2, options_pb2, rerank_service_pb2
+
+_MAX_DIMENSION = 8192
+_MAX_ID_BYTES = 1024
+_MAX_INSTRUCTION_BYTES = 8 * 1024
+_MAX_LABELS = 16
+_MAX_LABEL_CHARACTERS = 128
+_LABEL_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
+_DAY_S = 86_400
+_NANOS = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of everything a request may bring."""
+
+    max_documents: int
+    max_document_bytes: int
+    max_query_bytes: int
+
+
+class _Violations:
+    """Collects what is wrong, and raises it all at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Violation] = []
+
+    def add(self, field: str, description: str) -> None:
+        self._found.append(Violation(field, description))
+
+    def check(self) -> None:
+        if self._found:
+            raise InvalidRequest(tuple(self._found))
+
+
+def read_rerank(
+    message: rerank_service_pb2.RerankRequest,
+    limits: Limits,
+    *,
+    now: float,
+    remaining_s: float | None,
+) -> Rerank:
+    """Check a request and take it apart.
+
+    Args:
+        message: As it came.
+        limits: What the server takes.
+        now: Event-loop time.
+        remaining_s: What is left of the caller's gRPC deadline; None: it has none.
+
+    Raises:
+        InvalidRequest: With every violation.
+
+    """
+    wrong = _Violations()
+    _check_query(message.query, limits, wrong)
+    _check_documents(message.documents, limits, wrong)
+    _check_embeddings(message, wrong)
+    _check_options(message, wrong)
+    _check_cache(message.cache, wrong)
+    _check_labels(message.labels, wrong)
+    timeout_s = None
+    if message.HasField("timeout"):
+        timeout_s = _positive_s("timeout", message.timeout, wrong)
+    wrong.check()
+    return Rerank(
+        query=message.query,
+        documents=tuple(_document(each) for each in message.documents),
+        query_embedding=tuple(message.query_embedding) or None,
+        route=message.route or DEFAULT_ROUTE,
+        top_k=message.top_k if message.HasField("top_k") else None,
+        top_n=message.top_n,
+        min_score=message.min_score if message.HasField("min_score") else None,
+        max_per_group=message.max_per_group,
+        timeout_s=timeout_s,
+        deadline=None if remaining_s is None else now + remaining_s,
+        found_by=message.search_method or INPUT_ORDER,
+        instruction=message.instruction,
+        keep_order=message.failure_policy != options_pb2.FAILURE_POLICY_FAIL,
+    )
+
+
+def _document(message: document_pb2.Document) -> Document:
+    return Document(
+        title=message.title,
+        text=message.text,
+        group_id=message.group_id,
+        embedding=tuple(message.embedding) or None,
+    )
+
+
+def _check_query(query: str, limits: Limits, wrong: _Violations) -> None:
+    if not query.strip():
+        wrong.add("query", "must not be blank")
+    if _bytes_over(limits.max_query_bytes, query):
+        wrong.add("query", f"must have at most {limits.max_query_bytes} bytes of UTF-8")
+
+
+def _check_documents(
+    documents: Sequence[document_pb2.Document], limits: Limits, wrong: _Violations
+) -> None:
+    if len(documents) > limits.max_documents:
+        wrong.add(
+            "documents",
+            f"there are {len(documents)}, at most {limits.max_documents} are allowed",
+        )
+    first_use: dict[str, int] = {}
+    for place, document in enumerate(documents):
+        if _bytes_over(limits.max_document_bytes, document.title, document.text):
+            wrong.add(
+                f"documents[{place}].text",
+                f"title and text must have at most {limits.max_document_bytes} bytes"
+                " of UTF-8",
+            )
+        if document.id:
+            if _bytes_over(_MAX_ID_BYTES, document.id):
+                wrong.add(
+                    f"documents[{place}].id", f"must have at most {_MAX_ID_BYTES} bytes"
+                )
+            first = first_use.setdefault(document.id, place)
+            if first != place:
+                wrong.add(
+                    f"documents[{place}].id",
+                    f"must be unique, is that of documents[{first}]",
+                )
+        if document.HasField("score") and not math.isfinite(document.score):
+            wrong.add(f"documents[{place}].score", "must be finite")
+
+
+def _check_embeddings(
+    message: rerank_service_pb2.RerankRequest, wrong: _Violations
+) -> None:
+    dimension = len(message.query_embedding)
+    _check_embedding("query_embedding", message.query_embedding, dimension, wrong)
+    for place, document in enumerate(message.documents):
+        if document.embedding:
+            dimension = dimension or len(document.embedding)
+            path = f"documents[{place}].embedding"
+            _check_embedding(path, document.embedding, dimension, wrong)
+
+
+def _check_embedding(
+    path: str, vector: Sequence[float], dimension: int, wrong: _Violations
+) -> None:
+    if len(vector) > _MAX_DIMENSION:
+        wrong.add(path, f"must have at most {_MAX_DIMENSION} dimensions")
+    elif len(vector) != dimension:
+        wrong.add(path, f"has {len(vector)} dimensions, others have {dimension}")
+    # A sum of floats is finite exactly if all of them are: doubles hold it.
+    elif not math.isfinite(sum(vector)):
+        wrong.add(path, "must hold finite numbers")
+
+
+def _check_options(
+    message: rerank_service_pb2.RerankRequest, wrong: _Violations
+) -> None:
+    if message.HasField("top_k") and message.top_k < 1:
+        wrong.add("top_k", "must be at least 1 when set")
+    for field in ("top_n", "max_per_group"):
+        if getattr(message, field) < 0:
+            wrong.add(field, "must not be negative; 0 sets no bound")
+    # The comparison is false for NaN, too.
+    if message.HasField("min_score") and not 0.0 <= message.min_score <= 1.0:
+        wrong.add("min_score", "must be from 0 to 1")
+    if message.search_method and message.search_method not in RETRIEVED:
+        wrong.add("search_method", f"must be one of {', '.join(sorted(RETRIEVED))}")
+    if _bytes_over(_MAX_INSTRUCTION_BYTES, message.instruction):
+        wrong.add("instruction", f"must have at most {_MAX_INSTRUCTION_BYTES} bytes")
+    if message.failure_policy not in options_pb2.FailurePolicy.values():
+        wrong.add("failure_policy", "must be KEEP_ORDER or FAIL")
+
+
+def _check_cache(cache: options_pb2.CacheOptions, wrong: _Violations) -> None:
+    if cache.mode not in options_pb2.CacheMode.values():
+        wrong.add("cache.mode", "must be DEFAULT, BYPASS or REFRESH")
+    if cache.HasField("ttl"):
+        ttl_s = _positive_s("cache.ttl", cache.ttl, wrong)
+        if ttl_s > _DAY_S:
+            wrong.add("cache.ttl", "must be at most 24 hours")
+
+
+def _check_labels(labels: Mapping[str, str], wrong: _Violations) -> None:
+    if len(labels) > _MAX_LABELS:
+        wrong.add("labels", f"must have at most {_MAX_LABELS} entries")
+    for key, value in sorted(labels.items()):
+        if not _LABEL_KEY.fullmatch(key):
+            wrong.add("labels", f"every key must match {_LABEL_KEY.pattern}")
+        if len(value) > _MAX_LABEL_CHARACTERS:
+            wrong.add(
+                "labels", f"values have at most {_MAX_LABEL_CHARACTERS} characters"
+            )
+
+
+def _positive_s(path: str, duration: Duration, wrong: _Violations) -> float:
+    seconds = duration.seconds + duration.nanos * _NANOS
+    if seconds <= 0:
+        wrong.add(path, "must be more than 0")
+    return seconds
+
+
+def _bytes_over(limit: int, *texts: str) -> bool:
+    characters = sum(map(len, texts))
+    # A character has at most four bytes, so most texts need not be encoded to tell.
+    if characters * 4 <= limit:
+        return False
+    return characters > limit or sum(len(text.encode()) for text in texts) > limit

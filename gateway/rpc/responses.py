@@ -1,0 +1,128 @@
+"""From plain values to a `RerankResponse`."""
+
+from google.protobuf.duration_pb2 import Duration
+
+from gateway.backends.errors import Attempt, FailureReason
+from gateway.contract import Execution, Outcome, Reranked, Stage, StageOutcome
+from gateway.ranking.answer import Placed
+from rerank.v1 import (
+    execution_pb2,
+    ranking_pb2,
+    rerank_service_pb2,
+)
+
+_MOST_TOKENS = 2**31 - 1
+
+# Built when imported, so a name that the contract lacks cannot go unnoticed.
+_OUTCOMES = {
+    outcome: execution_pb2.Outcome.Value(f"OUTCOME_{outcome}") for outcome in Outcome
+}
+_REASONS = {
+    reason: execution_pb2.FallbackReason.Value(f"FALLBACK_REASON_{reason}")
+    for reason in FailureReason
+}
+_STAGE_OUTCOMES = {
+    outcome: execution_pb2.StageOutcome.Value(f"STAGE_OUTCOME_{outcome}")
+    for outcome in StageOutcome
+}
+
+
+def write_rerank(
+    request: rerank_service_pb2.RerankRequest, reranked: Reranked
+) -> rerank_service_pb2.RerankResponse:
+    """Write the answer to a request."""
+    return rerank_service_pb2.RerankResponse(
+        results=[_result(request, reranked, placed) for placed in reranked.results],
+        search_method=reranked.search_method,
+        message=reranked.message,
+        fallback_triggered=reranked.fallback_triggered,
+        execution=write_execution(reranked.execution),
+    )
+
+
+def write_execution(execution: Execution) -> execution_pb2.Execution:
+    """Write how an answer came about."""
+    return execution_pb2.Execution(
+        outcome=_OUTCOMES[execution.outcome],
+        fallback_reason=reason_of(execution.fallback_reason),
+        route=execution.route,
+        backend=execution.backend,
+        model=execution.model,
+        attempts=[_attempt(each) for each in execution.attempts],
+        stages=[_stage(each) for each in execution.stages],
+        scored_count=execution.scored_count,
+        cached_count=execution.cached_count,
+        unscored_indexes=execution.unscored_indexes,
+        truncated_indexes=execution.truncated_indexes,
+        min_score_applied=execution.min_score_applied,
+        usage=execution_pb2.Usage(
+            search_units=execution.usage.search_units,
+            # A vendor may say anything, and nothing larger fits the contract.
+            tokens=min(execution.usage.tokens, _MOST_TOKENS),
+        ),
+        duration=duration_of(execution.duration_s),
+    )
+
+
+def _result(
+    request: rerank_service_pb2.RerankRequest, reranked: Reranked, placed: Placed
+) -> ranking_pb2.RankedDocument:
+    document = request.documents[placed.index]
+    result = ranking_pb2.RankedDocument(
+        id=document.id,
+        index=placed.index,
+        rank=placed.rank,
+        original_rank=placed.index + 1,
+    )
+    if document.HasField("score"):
+        result.retrieval_score = document.score
+    if placed.raw_score is not None and placed.rerank_score is not None:
+        result.search_method = reranked.search_method
+        result.raw_score = placed.raw_score
+        result.rerank_score = placed.rerank_score
+        result.score = placed.rerank_score
+        result.score_kind = ranking_pb2.SCORE_KIND_RERANK
+    else:
+        result.search_method = reranked.tail_method
+        if document.HasField("score"):
+            result.score = document.score
+            result.score_kind = ranking_pb2.SCORE_KIND_RETRIEVAL
+    if request.return_documents:
+        result.document.CopyFrom(document)
+        if not request.return_embeddings:
+            result.document.ClearField("embedding")
+    return result
+
+
+def _attempt(attempt: Attempt) -> execution_pb2.Attempt:
+    return execution_pb2.Attempt(
+        backend=attempt.backend,
+        model=attempt.model,
+        failure_reason=reason_of(attempt.failure),
+        duration=duration_of(attempt.duration_s),
+        document_count=attempt.document_count,
+    )
+
+
+def _stage(stage: Stage) -> execution_pb2.Stage:
+    return execution_pb2.Stage(
+        name=stage.name,
+        outcome=_STAGE_OUTCOMES[stage.outcome],
+        reason=reason_of(stage.reason),
+        duration=duration_of(stage.duration_s),
+    )
+
+
+def reason_of(
+    reason: FailureReason | None,
+) -> execution_pb2.FallbackReason.ValueType:
+    """Give the contract's name of a failure; unspecified for none."""
+    if reason is None:
+        return execution_pb2.FALLBACK_REASON_UNSPECIFIED
+    return _REASONS[reason]
+
+
+def duration_of(seconds: float) -> Duration:
+    """Write seconds as a message."""
+    whole = int(seconds)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))

@@ -1,0 +1,118 @@
+"""The gRPC server: bind, health, reflection, and an end that loses no call."""
+
+import os
+import socket
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.inspecting import Inspecting
+from gateway.reranking import Reranking, Reserve
+from gateway.rpc import backend_service, health, rerank_service
+from gateway.rpc.backend_service import BackendService
+from gateway.rpc.guard import Guard
+from gateway.rpc.health import Health
+from gateway.rpc.reflection import enable_reflection
+from gateway.rpc.requests import Limits
+from gateway.rpc.rerank_service import RerankService
+from gateway.settings import ServerSettings
+from rerank.v1 import backend_service_pb2_grpc, rerank_service_pb2_grpc
+
+_SERVICES = (backend_service.SERVICE, rerank_service.SERVICE)
+
+
+class AddressError(Exception):
+    """The configured address cannot be listened on."""
+
+
+class Server:
+    """Serves every service that works.
+
+    Health is per service and SERVING from the start to the stop, also while every
+    backend is down: callers still get their documents back.
+
+    Args:
+        reranking: The use case behind RerankService.
+        inspecting: The use case behind BackendService.
+        reserve: What of a caller's deadline is kept for the way back.
+        settings: Address, limits and message sizes.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        reranking: Reranking,
+        inspecting: Inspecting,
+        reserve: Reserve,
+        settings: ServerSettings,
+    ) -> None:
+        self._settings = settings
+        self._server = grpc.aio.server(
+            interceptors=[Guard()],
+            options=[
+                # By default a second gateway would bind the same port without a word,
+                # and each would get half of the calls.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+            ],
+        )
+        limits = Limits(
+            max_documents=settings.max_documents,
+            max_document_bytes=settings.max_document_bytes,
+            max_query_bytes=settings.max_query_bytes,
+        )
+        rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
+            RerankService(reranking=reranking, limits=limits), self._server
+        )
+        backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
+            BackendService(inspecting=inspecting, reserve=reserve), self._server
+        )
+        self._health = Health()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        enable_reflection((*_SERVICES, health.SERVICE), self._server)
+
+    async def start(self) -> str:
+        """Bind, listen, and give the address, with the port that was taken.
+
+        Raises:
+            AddressError: In use, not ours, or not resolvable.
+
+        """
+        address = self._settings.address
+        _check_free(*self._settings.host_and_port, address)
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            message = f"cannot listen on {address}"
+            raise AddressError(message) from error
+        for service in _SERVICES:
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Take no new call, let those in flight finish, and cancel what is left.
+
+        Args:
+            grace_s: How long they may take.
+
+        """
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+
+def _check_free(host: str, port: int, address: str) -> None:
+    """Bind and let go again: gRPC itself says why it cannot bind in twenty lines."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        socket.create_server(place[:2], family=family).close()
+    except OSError as error:
+        # Python adds the address to the reason; a failed look-up has one of its own.
+        failed_lookup = isinstance(error, socket.gaierror)
+        reason = error.strerror if failed_lookup else os.strerror(error.errno or 0)
+        message = f"cannot listen on {address}: {reason}"
+        raise AddressError(message) from error

@@ -1,0 +1,22 @@
+"""One TOML file and the environment, read once: frozen, checked, every default once."""
+
+from gateway.settings.checks import SettingsError, checked
+from gateway.settings.models import (
+    LOCAL,
+    BackendSettings,
+    RouteSettings,
+    ServerSettings,
+    Settings,
+)
+from gateway.settings.sources import load
+
+__all__ = [
+    "LOCAL",
+    "BackendSettings",
+    "RouteSettings",
+    "ServerSettings",
+    "Settings",
+    "SettingsError",
+    "checked",
+    "load",
+]

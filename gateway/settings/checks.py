@@ -1,0 +1,219 @@
+"""Check a configuration as a whole, and name every problem with its path."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.backends.dialects import DIALECTS
+from gateway.backends.endpoint import locate
+from gateway.ranking.normalize import Scale
+from gateway.settings.models import (
+    LOCAL,
+    BackendSettings,
+    RouteSettings,
+    ServerSettings,
+    Settings,
+)
+
+_DEFAULT_ROUTE = "default"
+# Filled in by us; a configuration that names them would bypass what they stand for.
+_OURS = ("api_key", "problem")
+_HTTP_ONLY = (
+    "url",
+    "api_key_env",
+    "api_key_file",
+    "max_documents",
+    "listwise",
+)
+_LARGEST_PORT = 65535
+_LOCAL_ONLY = ("threads", "max_cache_bytes", "max_tokens", "revision")
+_CROSS_ENCODER_ONLY = ("scale", "max_tokens", "revision")
+_BUILT_IN_ONLY = ("max_cache_bytes",)
+_COMMIT = re.compile("[0-9a-f]{40}")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class SettingsError(Exception):
+    """The configuration is wrong.
+
+    Args:
+        problems: Each with its path, such as `backends.tei.url: …`.
+
+    """
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def checked(raw: Mapping[str, Any]) -> Settings:
+    """Turn a parsed configuration into settings.
+
+    The built-in backend and the default route are added where they are not configured.
+
+    Raises:
+        SettingsError: With every problem there is.
+
+    """
+    problems = list(_forbidden(raw))
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        problems += [_in_words(each) for each in error.errors()]
+        # What can be checked on its own still is, so that all is said at once.
+        settings = _valid_parts(raw)
+    problems += _backend_problems(settings)
+    problems += _route_problems(raw)
+    problems += _address_problems(settings)
+    if problems:
+        # One for each path: what is wrong is not missing as well.
+        first: dict[str, str] = {}
+        for problem in problems:
+            first.setdefault(problem.partition(": ")[0], problem)
+        raise SettingsError(tuple(first.values()))
+    routes = {_DEFAULT_ROUTE: RouteSettings(), **settings.routes}
+    backends = {LOCAL: BackendSettings(dialect=LOCAL), **settings.backends}
+    return settings.model_copy(update={"routes": routes, "backends": backends})
+
+
+def _in_words(error: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    words = {
+        "extra_forbidden": "there is no such setting",
+        "missing": "is required",
+        "string_pattern_mismatch": "must match [a-z][a-z0-9_]*",
+    }
+    said: str = words.get(error["type"], error["msg"])
+    return f"{path}: {said[:1].lower()}{said[1:]}"
+
+
+def _sections(raw: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:
+    named = raw.get(name)
+    if not isinstance(named, Mapping):
+        return {}
+    return {
+        key: section for key, section in named.items() if isinstance(section, Mapping)
+    }
+
+
+def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
+    for name, section in _sections(raw, "backends").items():
+        for key in _OURS:
+            if key in section:
+                yield f"backends.{name}.{key}: there is no such setting"
+
+
+def _valid_parts(raw: Mapping[str, Any]) -> Settings:
+    """Take what is right in a configuration, so that the rest can be checked too."""
+    server = raw.get("server")
+    return Settings.model_construct(
+        server=_valid(ServerSettings, server if isinstance(server, Mapping) else {}),
+        routes={
+            name: _valid(RouteSettings, section)
+            for name, section in _sections(raw, "routes").items()
+        },
+        backends={
+            name: _valid(BackendSettings, section)
+            for name, section in _sections(raw, "backends").items()
+            if isinstance(section.get("dialect"), str)
+        },
+    )
+
+
+def _valid(kind: type[M], section: Mapping[str, Any]) -> M:
+    try:
+        return kind.model_validate(section)
+    except ValidationError as error:
+        wrong = {each["loc"][0] for each in error.errors()}
+    return kind.model_validate(
+        {key: value for key, value in section.items() if key not in wrong}
+    )
+
+
+def _backend_problems(settings: Settings) -> Iterator[str]:
+    for name, backend in settings.backends.items():
+        path = f"backends.{name}"
+        if backend.dialect == LOCAL:
+            yield from _local_problems(path, backend)
+            continue
+        for key in _LOCAL_ONLY:
+            if key in backend.model_fields_set:
+                yield f"{path}.{key}: only for the built-in scorer and local models"
+        if backend.dialect not in DIALECTS:
+            known = ", ".join([*DIALECTS, LOCAL])
+            yield f"{path}.dialect: must be one of {known}"
+            continue
+        yield from _http_problems(path, backend)
+
+
+def _local_problems(path: str, backend: BackendSettings) -> Iterator[str]:
+    which = "a local model" if backend.model else "the built-in scorer"
+    others = _BUILT_IN_ONLY if backend.model else _CROSS_ENCODER_ONLY
+    for key in (*_HTTP_ONLY, *others):
+        if key in backend.model_fields_set:
+            yield f"{path}.{key}: {which} has no such setting"
+    if backend.scale in (Scale.COSINE, Scale.RELATIVE):
+        yield f"{path}.scale: must be logit, or probability if the graph goes on to it"
+    if backend.model and not backend.on_hub and backend.revision:
+        yield f"{path}.revision: is for OWNER/NAME on the hub, and a directory has none"
+    if backend.on_hub and not backend.revision:
+        yield (
+            f"{path}.revision: is required for a model on the hub: the 40 hex digits of"
+            " a commit (if the model is a directory, write it with ./ in front)"
+        )
+    if backend.on_hub and backend.revision and not _COMMIT.fullmatch(backend.revision):
+        yield (
+            f"{path}.revision: must be the 40 hex digits of a commit, since a branch or"
+            " a tag may move"
+        )
+
+
+def _http_problems(path: str, backend: BackendSettings) -> Iterator[str]:
+    dialect = DIALECTS[backend.dialect]
+    url = backend.url or dialect.home
+    if not url:
+        yield f"{path}.url: is required, such as http://localhost:8081"
+    else:
+        try:
+            locate(url, dialect.path)
+        except ValueError as error:
+            yield f"{path}.url: {error}"
+    if dialect.scale is None and backend.scale is None:
+        yield (
+            f"{path}.scale: is required, since {backend.dialect} passes on whatever the"
+            " model gives: logit, probability, cosine or relative"
+        )
+    if dialect.scale and backend.scale not in (None, dialect.scale):
+        yield f"{path}.scale: {backend.dialect} always gives {dialect.scale}"
+    if dialect.needs_model and not backend.model:
+        yield f"{path}.model: is required by {backend.dialect}"
+    if backend.api_key_env and backend.api_key_file:
+        yield f"{path}.api_key_file: the key is in api_key_env already"
+
+
+def _route_problems(raw: Mapping[str, Any]) -> Iterator[str]:
+    known = {LOCAL, *_sections(raw, "backends")}
+    for name, route in _sections(raw, "routes").items():
+        backends = route.get("backends")
+        if not isinstance(backends, list):
+            continue
+        for place, backend in enumerate(backends):
+            path = f"routes.{name}.backends.{place}"
+            if isinstance(backend, str) and backend not in known:
+                yield f"{path}: there is no backend {backend!r}"
+            if backend in backends[:place]:
+                yield f"{path}: {backend!r} is there twice"
+
+
+def _address_problems(settings: Settings) -> Iterator[str]:
+    try:
+        host, port = settings.server.host_and_port
+    except ValueError:
+        host, port = "", -1
+    if not host or not 0 <= port <= _LARGEST_PORT:
+        yield "server.address: must be HOST:PORT, such as 127.0.0.1:50051"

@@ -1,0 +1,139 @@
+"""Where a configuration comes from: a file, the environment, and places of secrets.
+
+Nothing else in the product reads the environment.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from gateway.settings.checks import SettingsError, checked
+from gateway.settings.models import BackendSettings, Settings
+
+_PREFIX = "RERANK_GATEWAY__"
+_FILE = "RERANK_GATEWAY_CONFIG"
+_BACKEND = "RERANK_GATEWAY_BACKEND"
+
+
+def load(
+    path: Path | None = None,
+    *,
+    address: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the configuration.
+
+    Args:
+        path: The TOML file; None: the one that `RERANK_GATEWAY_CONFIG` names, if any.
+        address: Replaces `server.address`, whatever else says.
+        environ: Stands in for the process's environment.
+
+    Raises:
+        SettingsError: With every problem there is.
+
+    """
+    env = os.environ if environ is None else environ
+    if path is None and env.get(_FILE):
+        path = Path(env[_FILE])
+    raw = _file(path) if path else {}
+    _merge(raw, _one_backend(env))
+    _merge(raw, _overrides(env))
+    if address is not None:
+        _merge(raw, {"server": {"address": address}})
+    settings = checked(raw)
+    return settings.model_copy(
+        update={
+            "backends": {
+                name: _with_key(backend, env)
+                for name, backend in settings.backends.items()
+            }
+        }
+    )
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError((f"{path}: {error.strerror}",)) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError((f"{path}: is not UTF-8",)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError((f"{path}: is not TOML: {error}",)) from error
+
+
+def _overrides(env: Mapping[str, str]) -> dict[str, Any]:
+    """Read `RERANK_GATEWAY__BACKENDS__TEI__URL=…`, a key per variable.
+
+    Numbers and booleans are understood from their text; a list is written as in TOML.
+    """
+    found: dict[str, Any] = {}
+    for name in sorted(env):
+        if not name.startswith(_PREFIX):
+            continue
+        *sections, key = name.removeprefix(_PREFIX).lower().split("__")
+        place = found
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                problem = f"{name}: {section} is set as a whole already"
+                raise SettingsError((problem,))
+        place[key] = _list(name, env[name]) if env[name].startswith("[") else env[name]
+    return found
+
+
+def _list(name: str, text: str) -> list[object]:
+    try:
+        values: list[object] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError((f"{name}: is not a TOML list: {error}",)) from error
+    return values
+
+
+def _one_backend(env: Mapping[str, str]) -> dict[str, Any]:
+    """Read `RERANK_GATEWAY_BACKEND=tei+http://localhost:8081`, a whole deployment."""
+    said = env.get(_BACKEND, "")
+    if not said:
+        return {}
+    dialect, plus, url = said.partition("+")
+    if not plus:
+        problem = f"{_BACKEND}: must be DIALECT+URL, such as tei+http://localhost:8081"
+        raise SettingsError((problem,))
+    name = dialect.replace("-", "_")
+    return {
+        "backends": {name: {"dialect": dialect, "url": url}},
+        "routes": {"default": {"backends": [name]}},
+    }
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _with_key(backend: BackendSettings, env: Mapping[str, str]) -> BackendSettings:
+    """Fetch a backend's key, or say why it cannot be asked without it."""
+    key, problem = "", ""
+    if backend.api_key_env:
+        key = env.get(backend.api_key_env, "").strip()
+        if not key:
+            problem = f"environment variable {backend.api_key_env} is not set"
+    elif backend.api_key_file:
+        try:
+            key = Path(backend.api_key_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            problem = f"cannot read {backend.api_key_file}"
+        else:
+            problem = "" if key else f"{backend.api_key_file} is empty"
+    if key and not (key.isascii() and key.isprintable()):
+        key, problem = "", "its key has characters that no header may hold"
+    return backend.model_copy(
+        update={"api_key": SecretStr(key) if key else None, "problem": problem}
+    )

@@ -1,0 +1,135 @@
+"""Run several things at once and leave nothing behind."""
+
+import asyncio
+
+import pytest
+
+from gateway.concurrency import all_of, in_the_background
+from tests.support.scorers import now
+
+
+async def giving(value: int, after_s: float) -> int:
+    await asyncio.sleep(after_s)
+    return value
+
+
+async def failing(error: BaseException, after_s: float) -> int:
+    await asyncio.sleep(after_s)
+    raise error
+
+
+class Noting:
+    """Waits for ever and notes that it was ended."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    async def wait(self) -> int:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.5)  # tidying up takes its time
+            self.ended = True
+        return 0
+
+
+async def test_results_come_in_the_order_of_the_question() -> None:
+    began = now()
+    assert await all_of(giving(1, 0.3), giving(2, 0.1), giving(3, 0.2)) == [1, 2, 3]
+    assert now() - began == pytest.approx(0.3)
+
+
+async def test_nothing_gives_nothing() -> None:
+    assert await all_of() == []
+
+
+async def test_the_plain_error_leaves_and_never_a_group() -> None:
+    error = ValueError("lost")
+    with pytest.raises(ValueError, match="lost") as raised:
+        await all_of(giving(1, 1), failing(error, 0.1))
+    assert raised.value is error
+    assert raised.value.__cause__ is None
+
+
+async def test_the_others_are_cancelled_and_awaited_before_the_error_leaves() -> None:
+    other = Noting()
+    with pytest.raises(ValueError, match="lost"):
+        await all_of(other.wait(), failing(ValueError("lost"), 0.1))
+    assert other.ended
+
+
+async def test_the_first_of_several_errors_leaves() -> None:
+    with pytest.raises(ValueError, match="first"):
+        await all_of(
+            failing(KeyError("second"), 0.2),
+            failing(ValueError("first"), 0.1),
+        )
+
+
+async def test_a_group_inside_is_opened_too() -> None:
+    inner = ExceptionGroup("inner", [ValueError("lost")])
+    with pytest.raises(ValueError, match="lost"):
+        await all_of(failing(inner, 0.1))
+
+
+async def test_cancellation_reaches_all_and_leaves_as_what_it_is() -> None:
+    first, second = Noting(), Noting()
+    running = asyncio.create_task(all_of(first.wait(), second.wait()))
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert first.ended
+    assert second.ended
+
+
+async def endless(noting: Noting) -> None:
+    await noting.wait()
+
+
+async def test_what_runs_beside_a_block_ends_with_it() -> None:
+    beside = Noting()
+    async with in_the_background(endless(beside)):
+        await asyncio.sleep(10)
+        assert not beside.ended
+    assert beside.ended
+
+
+async def test_what_runs_beside_a_block_ends_with_it_also_when_the_block_fails() -> (
+    None
+):
+    beside = Noting()
+
+    async def block() -> None:
+        async with in_the_background(endless(beside)):
+            await failing(ValueError("lost"), 1)
+
+    with pytest.raises(ValueError, match="lost"):
+        await block()
+    assert beside.ended
+
+
+async def test_what_runs_beside_a_block_ends_with_it_also_when_it_is_cancelled() -> (
+    None
+):
+    beside = Noting()
+
+    async def block() -> None:
+        async with in_the_background(endless(beside)):
+            await asyncio.sleep(3600)
+
+    running = asyncio.create_task(block())
+    await asyncio.sleep(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert beside.ended
+
+
+async def test_a_bug_in_what_runs_beside_a_block_comes_to_light() -> None:
+    async def stumbles() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        async with in_the_background(stumbles()):
+            await asyncio.sleep(1)
