@@ -37,6 +37,8 @@ class Stage:
     outcome: StageOutcome
     duration_s: float
     reason: FailureReason | None = None
+    detail: str = ""
+    """One sentence for people, where there is more to say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

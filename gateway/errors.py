@@ -1,10 +1,17 @@
 """What can be wrong with a call: these, and only these, become errors of an RPC.
 
 GatewayError
- ├ InvalidRequest   the caller's mistakes, every one of them  → INVALID_ARGUMENT
- ├ UnknownRoute     no such route                             → NOT_FOUND
- ├ UnknownBackend   no such backend                           → NOT_FOUND
- └ RerankFailed     only under failure_policy FAIL            → UNAVAILABLE, or
+ ├ InvalidRequest          the caller's mistakes, all of them → INVALID_ARGUMENT
+ ├ UnknownRoute            no such route                      → NOT_FOUND
+ ├ UnknownBackend          no such backend                    → NOT_FOUND
+ ├ CollectionNotFound      no such collection                 → NOT_FOUND
+ ├ DocumentNotFound        no such document in it             → NOT_FOUND
+ ├ CollectionAlreadyThere  one of that name already           → ALREADY_EXISTS
+ ├ RetrievalNotConfigured  nothing to search in               → FAILED_PRECONDITION
+ ├ RetrievalUnavailable    engine or embedder fails           → UNAVAILABLE
+ ├ TooOld                  a version is not there in time     → UNAVAILABLE
+ ├ OutOfTime               the caller's deadline is over      → DEADLINE_EXCEEDED
+ └ RerankFailed            only under failure_policy FAIL     → UNAVAILABLE, or
                                                    FAILED_PRECONDITION if for good
 """
 
@@ -53,6 +60,81 @@ class UnknownBackend(GatewayError):
     def __init__(self, backend: str) -> None:
         self.backend = _shown(backend)
         super().__init__(f"there is no backend {self.backend!r}")
+
+
+class CollectionNotFound(GatewayError):
+    """The request names a collection that there is not."""
+
+    def __init__(self, collection: str) -> None:
+        self.collection = _shown(collection)
+        super().__init__(f"there is no collection {self.collection!r}")
+
+
+class DocumentNotFound(GatewayError):
+    """The request names a document that its collection does not have."""
+
+    def __init__(self, collection: str, document: str) -> None:
+        self.collection = _shown(collection)
+        self.document = _shown(document)
+        super().__init__(
+            f"collection {self.collection!r} has no document {self.document!r}"
+        )
+
+
+class CollectionAlreadyThere(GatewayError):
+    """A collection of that name is there already."""
+
+    def __init__(self, collection: str) -> None:
+        self.collection = _shown(collection)
+        super().__init__(f"there is a collection {self.collection!r} already")
+
+
+class RetrievalNotConfigured(GatewayError):
+    """This gateway has nothing to search in.
+
+    Args:
+        message: One line that says what to do about it.
+        missing: The optional component to install; empty where that is not the reason.
+
+    """
+
+    def __init__(self, message: str, *, missing: str = "") -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class RetrievalUnavailable(GatewayError):
+    """The engine or the embedder does not do what is needed for an answer.
+
+    Args:
+        message: One line, ours to tell.
+        component: `engine` or `embedder`.
+
+    """
+
+    def __init__(self, message: str, *, component: str) -> None:
+        super().__init__(message)
+        self.component = component
+
+
+class TooOld(GatewayError):
+    """The collection did not reach the version that the search has to see in time."""
+
+    def __init__(self, collection: str, *, version: int, min_version: int) -> None:
+        self.collection = _shown(collection)
+        self.version = version
+        self.min_version = min_version
+        super().__init__(
+            f"collection {self.collection!r} is at version {version},"
+            f" not yet at {min_version}"
+        )
+
+
+class OutOfTime(GatewayError):
+    """The caller's deadline left no time for an answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline left no time for an answer")
 
 
 class RerankFailed(GatewayError):

@@ -17,7 +17,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-USE_CASES = {"errors", "contract", "inspecting", "report", "reranking", "searching"}
+USE_CASES = {
+    "contract",
+    "engine_errors",
+    "errors",
+    "inspecting",
+    "report",
+    "reranking",
+    "search_contract",
+    "search_report",
+    "searching",
+    "storing",
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
     # The core is pure.
@@ -48,11 +59,26 @@ MAY_IMPORT: dict[str, set[str]] = {
     "discovery": {"backends", "events"},
     "layers": {"layers", "backends", "ranking", "events", "concurrency"},
     **{
-        name: {"backends", "departures", "retrieval", "ranking", "events", *USE_CASES}
+        name: {
+            "backends",
+            "concurrency",
+            "departures",
+            "retrieval",
+            "ranking",
+            "events",
+            *USE_CASES,
+        }
         for name in USE_CASES
     },
     # The edge knows what is asked and answered, not how.
-    "rpc": {"rpc", "ranking", "backends.errors", *USE_CASES},
+    "rpc": {
+        "rpc",
+        "ranking",
+        "backends.errors",
+        "retrieval.filter",
+        "retrieval.retriever",
+        *USE_CASES,
+    },
     "settings": {"settings", "backends.dialects", "backends.endpoint", "ranking"},
     "logs": {"events"},
     "telemetry": {"events"},

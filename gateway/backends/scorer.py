@@ -47,10 +47,16 @@ class Usage:
 
     search_units: float = 0.0
     tokens: int = 0
+    passages: int = 0
+    """Parts of split documents that were judged; ours, not the vendor's."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Add up two costs."""
-        return Usage(self.search_units + other.search_units, self.tokens + other.tokens)
+        return Usage(
+            self.search_units + other.search_units,
+            self.tokens + other.tokens,
+            self.passages + other.passages,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,11 @@ class Embeddings:
         vectors.setflags(write=False)
 
     @property
+    def space(self) -> str:
+        """What the space of these vectors is called; never empty."""
+        return self.model or "unnamed"
+
+    @property
     def dimension(self) -> int:
         """How many numbers a vector has."""
         return int(self.vectors.shape[1])

@@ -63,9 +63,19 @@ class InvalidFilter(RetrieverError):
 
 
 class VersionNotReached(RetrieverError):
-    """The version that the search has to see was not there by its deadline."""
+    """The version that the search has to see was not there by its deadline.
+
+    Args:
+        message: One line.
+        version: The one that was there.
+
+    """
 
     transient = True
+
+    def __init__(self, message: str, *, version: int) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 class ReadOnly(RetrieverError):

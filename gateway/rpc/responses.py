@@ -59,6 +59,7 @@ def write_execution(execution: Execution) -> execution_pb2.Execution:
             search_units=execution.usage.search_units,
             # A vendor may say anything, and nothing larger fits the contract.
             tokens=min(execution.usage.tokens, _MOST_TOKENS),
+            passages=execution.usage.passages,
         ),
         duration=duration_of(execution.duration_s),
     )
@@ -110,6 +111,7 @@ def _stage(stage: Stage) -> execution_pb2.Stage:
         outcome=_STAGE_OUTCOMES[stage.outcome],
         reason=reason_of(stage.reason),
         duration=duration_of(stage.duration_s),
+        detail=stage.detail,
     )
 
 

@@ -14,9 +14,16 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gateway.errors import (
+    CollectionAlreadyThere,
+    CollectionNotFound,
+    DocumentNotFound,
     GatewayError,
     InvalidRequest,
+    OutOfTime,
     RerankFailed,
+    RetrievalNotConfigured,
+    RetrievalUnavailable,
+    TooOld,
     UnknownBackend,
     UnknownRoute,
     Violation,
@@ -64,7 +71,67 @@ def to_status(error: GatewayError) -> grpc.Status:
             )
         case RerankFailed():
             return _rerank_failed(error)
-    return internal()
+        case OutOfTime():
+            return _status(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                str(error),
+                error_reason_pb2.ERROR_REASON_DEADLINE_EXCEEDED,
+                {},
+            )
+    return _of_retrieval(error) or internal()
+
+
+def _of_retrieval(error: GatewayError) -> grpc.Status | None:
+    match error:
+        case CollectionNotFound():
+            return _status(
+                grpc.StatusCode.NOT_FOUND,
+                str(error),
+                error_reason_pb2.ERROR_REASON_COLLECTION_NOT_FOUND,
+                {"collection": error.collection},
+            )
+        case DocumentNotFound():
+            return _status(
+                grpc.StatusCode.NOT_FOUND,
+                str(error),
+                error_reason_pb2.ERROR_REASON_DOCUMENT_NOT_FOUND,
+                {"collection": error.collection, "id": error.document},
+            )
+        case CollectionAlreadyThere():
+            return _status(
+                grpc.StatusCode.ALREADY_EXISTS,
+                str(error),
+                error_reason_pb2.ERROR_REASON_COLLECTION_ALREADY_EXISTS,
+                {"collection": error.collection},
+            )
+        case RetrievalNotConfigured():
+            return _status(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                str(error),
+                error_reason_pb2.ERROR_REASON_RETRIEVAL_NOT_CONFIGURED,
+                {"missing": error.missing},
+            )
+        case RetrievalUnavailable():
+            return _status(
+                grpc.StatusCode.UNAVAILABLE,
+                str(error),
+                error_reason_pb2.ERROR_REASON_RETRIEVAL_UNAVAILABLE,
+                {"component": error.component},
+                _retry_in(_RETRY_AFTER_S),
+            )
+        case TooOld():
+            return _status(
+                grpc.StatusCode.UNAVAILABLE,
+                str(error),
+                error_reason_pb2.ERROR_REASON_VERSION_NOT_REACHED,
+                {
+                    "collection": error.collection,
+                    "version": str(error.version),
+                    "min_version": str(error.min_version),
+                },
+                _retry_in(_RETRY_AFTER_S),
+            )
+    return None
 
 
 def internal() -> grpc.Status:
@@ -87,9 +154,7 @@ def _rerank_failed(error: RerankFailed) -> grpc.Status:
     )
     details: list[Message] = [write_execution(execution)]
     if error.transient:
-        after_s = error.retry_after_s or _RETRY_AFTER_S
-        delay = Duration(seconds=int(after_s), nanos=int(after_s % 1 * 1_000_000_000))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+        details.append(_retry_in(error.retry_after_s or _RETRY_AFTER_S))
     return _status(
         (
             grpc.StatusCode.UNAVAILABLE
@@ -105,6 +170,12 @@ def _rerank_failed(error: RerankFailed) -> grpc.Status:
         },
         *details,
     )
+
+
+def _retry_in(seconds: float) -> Message:
+    delay = Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1_000_000_000))
+    info: Message = error_details_pb2.RetryInfo(retry_delay=delay)
+    return info
 
 
 def _bad_request(violations: tuple[Violation, ...]) -> error_details_pb2.BadRequest:

@@ -150,7 +150,7 @@ class Table:
                     return there
                 if now() >= deadline:
                     message = f"{self._name}: version {version} is not there yet"
-                    raise VersionNotReached(message)
+                    raise VersionNotReached(message, version=there)
                 await asyncio.sleep(min(_POLL_S, max(0.0, deadline - now())))
                 await self._table.checkout_latest()
 

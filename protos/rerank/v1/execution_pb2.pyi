@@ -418,19 +418,25 @@ class Usage(_message.Message):
 
     SEARCH_UNITS_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    PASSAGES_FIELD_NUMBER: _builtins.int
     search_units: _builtins.float
     """Search units, as far as the vendors report them. May be a fraction."""
     tokens: _builtins.int
     """Tokens read by the models, as far as the vendors report them."""
+    passages: _builtins.int
+    """Passages put to models, where long documents were split into passages; each costs what a
+    document costs. 0: none were split.
+    """
     def __init__(
         self,
         *,
         search_units: _builtins.float = ...,
         tokens: _builtins.int = ...,
+        passages: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["search_units", b"search_units", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passages", b"passages", "search_units", b"search_units", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from rerank.v1 import options_pb2 as rerank_dot_v1_dot_options__pb2
 from rerank.v1 import ranking_pb2 as rerank_dot_v1_dot_ranking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ererank/v1/search_service.proto\x12\trerank.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19rerank/v1/execution.proto\x1a\x16rerank/v1/filter.proto\x1a\x17rerank/v1/options.proto\x1a\x17rerank/v1/ranking.proto\"\xa5\x04\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tembedding\x18\x02 \x03(\x02\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0e\n\x06offset\x18\x05 \x01(\x05\x12!\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x11.rerank.v1.Filter\x12.\n\tretrieval\x18\x07 \x01(\x0b\x32\x1b.rerank.v1.RetrievalOptions\x12\"\n\x03mmr\x18\x08 \x01(\x0b\x32\x15.rerank.v1.MmrOptions\x12(\n\x06rerank\x18\t \x01(\x0b\x32\x18.rerank.v1.RerankOptions\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x0e\x66\x61ilure_policy\x18\x0b \x01(\x0e\x32\x18.rerank.v1.FailurePolicy\x12\x34\n\x06labels\x18\x0c \x03(\x0b\x32$.rerank.v1.SearchRequest.LabelsEntry\x12\x0f\n\x07\x65xplain\x18\r \x01(\x08\x12\x13\n\x0bmin_version\x18\x0e \x01(\x03\x12\x19\n\x11return_embeddings\x18\x0f \x01(\x08\x12\x1a\n\x12max_response_bytes\x18\x10 \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xba\x01\n\x0eSearchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.rerank.v1.RankedDocument\x12\x15\n\rsearch_method\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x1a\n\x12\x66\x61llback_triggered\x18\x04 \x01(\x08\x12\'\n\texecution\x18\x05 \x01(\x0b\x32\x14.rerank.v1.Execution\x12\x0f\n\x07version\x18\x06 \x01(\x03\"D\n\x18SearchProgressiveRequest\x12(\n\x06search\x18\x01 \x01(\x0b\x32\x18.rerank.v1.SearchRequest\"^\n\x19SearchProgressiveResponse\x12\x32\n\x0fsearch_response\x18\x01 \x01(\x0b\x32\x19.rerank.v1.SearchResponse\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\"\xb6\x02\n\x10RetrievalOptions\x12&\n\x04mode\x18\x01 \x01(\x0e\x32\x18.rerank.v1.RetrievalMode\x12\x12\n\ncandidates\x18\x02 \x01(\x05\x12!\n\x06\x66usion\x18\x03 \x01(\x0e\x32\x11.rerank.v1.Fusion\x12\r\n\x05rrf_k\x18\x04 \x01(\x05\x12\x1a\n\rvector_weight\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x62m25_weight\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rmin_rrf_score\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x1b\n\x0emin_similarity\x18\x08 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_vector_weightB\x0e\n\x0c_bm25_weightB\x10\n\x0e_min_rrf_scoreB\x11\n\x0f_min_similarity\"\x83\x01\n\nMmrOptions\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x1d\n\x10relevance_weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x05stage\x18\x03 \x01(\x0e\x32\x13.rerank.v1.MmrStage\x12\x0c\n\x04pool\x18\x04 \x01(\x05\x42\x13\n\x11_relevance_weight\"\xed\x01\n\rRerankOptions\x12\x14\n\x07\x65nabled\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\tmin_score\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05route\x18\x04 \x01(\t\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x05\x63\x61\x63he\x18\x06 \x01(\x0b\x32\x17.rerank.v1.CacheOptions\x12\x13\n\x0binstruction\x18\x07 \x01(\tB\n\n\x08_enabledB\x08\n\x06_top_kB\x0c\n\n_min_score*\x82\x01\n\rRetrievalMode\x12\x1e\n\x1aRETRIEVAL_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15RETRIEVAL_MODE_HYBRID\x10\x01\x12\x19\n\x15RETRIEVAL_MODE_VECTOR\x10\x02\x12\x1b\n\x17RETRIEVAL_MODE_FULLTEXT\x10\x03*C\n\x06\x46usion\x12\x16\n\x12\x46USION_UNSPECIFIED\x10\x00\x12\x0e\n\nFUSION_RRF\x10\x01\x12\x11\n\rFUSION_ZSCORE\x10\x02*^\n\x08MmrStage\x12\x19\n\x15MMR_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MMR_STAGE_BEFORE_RERANK\x10\x01\x12\x1a\n\x16MMR_STAGE_AFTER_RERANK\x10\x02\x32\xba\x01\n\rSearchService\x12\x42\n\x06Search\x12\x18.rerank.v1.SearchRequest\x1a\x19.rerank.v1.SearchResponse\"\x03\x90\x02\x01\x12\x65\n\x11SearchProgressive\x12#.rerank.v1.SearchProgressiveRequest\x1a$.rerank.v1.SearchProgressiveResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ererank/v1/search_service.proto\x12\trerank.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19rerank/v1/execution.proto\x1a\x16rerank/v1/filter.proto\x1a\x17rerank/v1/options.proto\x1a\x17rerank/v1/ranking.proto\"\xbc\x04\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tembedding\x18\x02 \x03(\x02\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0e\n\x06offset\x18\x05 \x01(\x05\x12!\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x11.rerank.v1.Filter\x12.\n\tretrieval\x18\x07 \x01(\x0b\x32\x1b.rerank.v1.RetrievalOptions\x12\"\n\x03mmr\x18\x08 \x01(\x0b\x32\x15.rerank.v1.MmrOptions\x12(\n\x06rerank\x18\t \x01(\x0b\x32\x18.rerank.v1.RerankOptions\x12*\n\x07timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x0e\x66\x61ilure_policy\x18\x0b \x01(\x0e\x32\x18.rerank.v1.FailurePolicy\x12\x34\n\x06labels\x18\x0c \x03(\x0b\x32$.rerank.v1.SearchRequest.LabelsEntry\x12\x0f\n\x07\x65xplain\x18\r \x01(\x08\x12\x13\n\x0bmin_version\x18\x0e \x01(\x03\x12\x19\n\x11return_embeddings\x18\x0f \x01(\x08\x12\x1a\n\x12max_response_bytes\x18\x10 \x01(\x05\x12\x15\n\rmax_per_group\x18\x11 \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xba\x01\n\x0eSearchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.rerank.v1.RankedDocument\x12\x15\n\rsearch_method\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x1a\n\x12\x66\x61llback_triggered\x18\x04 \x01(\x08\x12\'\n\texecution\x18\x05 \x01(\x0b\x32\x14.rerank.v1.Execution\x12\x0f\n\x07version\x18\x06 \x01(\x03\"D\n\x18SearchProgressiveRequest\x12(\n\x06search\x18\x01 \x01(\x0b\x32\x18.rerank.v1.SearchRequest\"^\n\x19SearchProgressiveResponse\x12\x32\n\x0fsearch_response\x18\x01 \x01(\x0b\x32\x19.rerank.v1.SearchResponse\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\"\xea\x02\n\x10RetrievalOptions\x12&\n\x04mode\x18\x01 \x01(\x0e\x32\x18.rerank.v1.RetrievalMode\x12\x12\n\ncandidates\x18\x02 \x01(\x05\x12!\n\x06\x66usion\x18\x03 \x01(\x0e\x32\x11.rerank.v1.Fusion\x12\r\n\x05rrf_k\x18\x04 \x01(\x05\x12\x1a\n\rvector_weight\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x62m25_weight\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rmin_rrf_score\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x1b\n\x0emin_similarity\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x1d\n\x10\x61\x64\x61ptive_weights\x18\t \x01(\x08H\x04\x88\x01\x01\x42\x10\n\x0e_vector_weightB\x0e\n\x0c_bm25_weightB\x10\n\x0e_min_rrf_scoreB\x11\n\x0f_min_similarityB\x13\n\x11_adaptive_weights\"\x83\x01\n\nMmrOptions\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x1d\n\x10relevance_weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x05stage\x18\x03 \x01(\x0e\x32\x13.rerank.v1.MmrStage\x12\x0c\n\x04pool\x18\x04 \x01(\x05\x42\x13\n\x11_relevance_weight\"\xed\x01\n\rRerankOptions\x12\x14\n\x07\x65nabled\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\tmin_score\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05route\x18\x04 \x01(\t\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x05\x63\x61\x63he\x18\x06 \x01(\x0b\x32\x17.rerank.v1.CacheOptions\x12\x13\n\x0binstruction\x18\x07 \x01(\tB\n\n\x08_enabledB\x08\n\x06_top_kB\x0c\n\n_min_score*\x82\x01\n\rRetrievalMode\x12\x1e\n\x1aRETRIEVAL_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15RETRIEVAL_MODE_HYBRID\x10\x01\x12\x19\n\x15RETRIEVAL_MODE_VECTOR\x10\x02\x12\x1b\n\x17RETRIEVAL_MODE_FULLTEXT\x10\x03*C\n\x06\x46usion\x12\x16\n\x12\x46USION_UNSPECIFIED\x10\x00\x12\x0e\n\nFUSION_RRF\x10\x01\x12\x11\n\rFUSION_ZSCORE\x10\x02*^\n\x08MmrStage\x12\x19\n\x15MMR_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MMR_STAGE_BEFORE_RERANK\x10\x01\x12\x1a\n\x16MMR_STAGE_AFTER_RERANK\x10\x02\x32\xba\x01\n\rSearchService\x12\x42\n\x06Search\x12\x18.rerank.v1.SearchRequest\x1a\x19.rerank.v1.SearchResponse\"\x03\x90\x02\x01\x12\x65\n\x11SearchProgressive\x12#.rerank.v1.SearchProgressiveRequest\x1a$.rerank.v1.SearchProgressiveResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,28 +42,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._serialized_options = b'\220\002\001'
   _globals['_SEARCHSERVICE'].methods_by_name['SearchProgressive']._loaded_options = None
   _globals['_SEARCHSERVICE'].methods_by_name['SearchProgressive']._serialized_options = b'\220\002\001'
-  _globals['_RETRIEVALMODE']._serialized_start=1773
-  _globals['_RETRIEVALMODE']._serialized_end=1903
-  _globals['_FUSION']._serialized_start=1905
-  _globals['_FUSION']._serialized_end=1972
-  _globals['_MMRSTAGE']._serialized_start=1974
-  _globals['_MMRSTAGE']._serialized_end=2068
+  _globals['_RETRIEVALMODE']._serialized_start=1848
+  _globals['_RETRIEVALMODE']._serialized_end=1978
+  _globals['_FUSION']._serialized_start=1980
+  _globals['_FUSION']._serialized_end=2047
+  _globals['_MMRSTAGE']._serialized_start=2049
+  _globals['_MMRSTAGE']._serialized_end=2143
   _globals['_SEARCHREQUEST']._serialized_start=179
-  _globals['_SEARCHREQUEST']._serialized_end=728
-  _globals['_SEARCHREQUEST_LABELSENTRY']._serialized_start=683
-  _globals['_SEARCHREQUEST_LABELSENTRY']._serialized_end=728
-  _globals['_SEARCHRESPONSE']._serialized_start=731
-  _globals['_SEARCHRESPONSE']._serialized_end=917
-  _globals['_SEARCHPROGRESSIVEREQUEST']._serialized_start=919
-  _globals['_SEARCHPROGRESSIVEREQUEST']._serialized_end=987
-  _globals['_SEARCHPROGRESSIVERESPONSE']._serialized_start=989
-  _globals['_SEARCHPROGRESSIVERESPONSE']._serialized_end=1083
-  _globals['_RETRIEVALOPTIONS']._serialized_start=1086
-  _globals['_RETRIEVALOPTIONS']._serialized_end=1396
-  _globals['_MMROPTIONS']._serialized_start=1399
-  _globals['_MMROPTIONS']._serialized_end=1530
-  _globals['_RERANKOPTIONS']._serialized_start=1533
-  _globals['_RERANKOPTIONS']._serialized_end=1770
-  _globals['_SEARCHSERVICE']._serialized_start=2071
-  _globals['_SEARCHSERVICE']._serialized_end=2257
+  _globals['_SEARCHREQUEST']._serialized_end=751
+  _globals['_SEARCHREQUEST_LABELSENTRY']._serialized_start=706
+  _globals['_SEARCHREQUEST_LABELSENTRY']._serialized_end=751
+  _globals['_SEARCHRESPONSE']._serialized_start=754
+  _globals['_SEARCHRESPONSE']._serialized_end=940
+  _globals['_SEARCHPROGRESSIVEREQUEST']._serialized_start=942
+  _globals['_SEARCHPROGRESSIVEREQUEST']._serialized_end=1010
+  _globals['_SEARCHPROGRESSIVERESPONSE']._serialized_start=1012
+  _globals['_SEARCHPROGRESSIVERESPONSE']._serialized_end=1106
+  _globals['_RETRIEVALOPTIONS']._serialized_start=1109
+  _globals['_RETRIEVALOPTIONS']._serialized_end=1471
+  _globals['_MMROPTIONS']._serialized_start=1474
+  _globals['_MMROPTIONS']._serialized_end=1605
+  _globals['_RERANKOPTIONS']._serialized_start=1608
+  _globals['_RERANKOPTIONS']._serialized_end=1845
+  _globals['_SEARCHSERVICE']._serialized_start=2146
+  _globals['_SEARCHSERVICE']._serialized_end=2332
 # @@protoc_insertion_point(module_scope)

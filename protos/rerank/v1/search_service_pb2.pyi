@@ -59,7 +59,7 @@ class _Fusion:
 class _FusionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fusion.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FUSION_UNSPECIFIED: _Fusion.ValueType  # 0
-    """The same as `FUSION_RRF`."""
+    """The route's setting, `FUSION_RRF` by default."""
     FUSION_RRF: _Fusion.ValueType  # 1
     """Reciprocal rank fusion: the sum of `weight / (rrf_k + rank)` over the lists that have the
     document. Method `rrf_hybrid`.
@@ -74,7 +74,7 @@ class Fusion(_Fusion, metaclass=_FusionEnumTypeWrapper):
     """How two lists become one. Values may be added."""
 
 FUSION_UNSPECIFIED: Fusion.ValueType  # 0
-"""The same as `FUSION_RRF`."""
+"""The route's setting, `FUSION_RRF` by default."""
 FUSION_RRF: Fusion.ValueType  # 1
 """Reciprocal rank fusion: the sum of `weight / (rrf_k + rank)` over the lists that have the
 document. Method `rrf_hybrid`.
@@ -156,6 +156,7 @@ class SearchRequest(_message.Message):
     MIN_VERSION_FIELD_NUMBER: _builtins.int
     RETURN_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_PER_GROUP_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What to search for: at most 32 KiB of UTF-8. Required, unless there is an embedding: with one,
     a blank query is a pure vector search, which is not reranked. Blank and without an embedding
@@ -186,6 +187,11 @@ class SearchRequest(_message.Message):
     """Most bytes of a response message. Documents that do not fit are left out, from the last result
     upward: the result stays, without its `document`, which `GetDocument` can bring. 0: 4 MiB,
     what gRPC clients accept by default. From 64 KiB to 1 GiB; anything else is an error.
+    """
+    max_per_group: _builtins.int
+    """Most results of one group (`Document.group_id`). 0: no bound. Negative numbers are an error.
+    Applied after everything that orders, before `offset` and `limit`. Documents without a group
+    are not counted.
     """
     @_builtins.property
     def embedding(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
@@ -241,10 +247,11 @@ class SearchRequest(_message.Message):
         min_version: _builtins.int = ...,
         return_embeddings: _builtins.bool = ...,
         max_response_bytes: _builtins.int = ...,
+        max_per_group: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "mmr", b"mmr", "rerank", b"rerank", "retrieval", b"retrieval", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding", b"embedding", "explain", b"explain", "failure_policy", b"failure_policy", "filter", b"filter", "labels", b"labels", "limit", b"limit", "max_response_bytes", b"max_response_bytes", "min_version", b"min_version", "mmr", b"mmr", "offset", b"offset", "query", b"query", "rerank", b"rerank", "retrieval", b"retrieval", "return_embeddings", b"return_embeddings", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding", b"embedding", "explain", b"explain", "failure_policy", b"failure_policy", "filter", b"filter", "labels", b"labels", "limit", b"limit", "max_per_group", b"max_per_group", "max_response_bytes", b"max_response_bytes", "min_version", b"min_version", "mmr", b"mmr", "offset", b"offset", "query", b"query", "rerank", b"rerank", "retrieval", b"retrieval", "return_embeddings", b"return_embeddings", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -364,6 +371,7 @@ class RetrievalOptions(_message.Message):
     BM25_WEIGHT_FIELD_NUMBER: _builtins.int
     MIN_RRF_SCORE_FIELD_NUMBER: _builtins.int
     MIN_SIMILARITY_FIELD_NUMBER: _builtins.int
+    ADAPTIVE_WEIGHTS_FIELD_NUMBER: _builtins.int
     mode: Global___RetrievalMode.ValueType
     """Which legs are searched. Default: `RETRIEVAL_MODE_HYBRID`. With a blank query it is always the
     vector leg; in a collection without vectors always the full-text leg.
@@ -374,7 +382,9 @@ class RetrievalOptions(_message.Message):
     would score (`top_k`).
     """
     fusion: Global___Fusion.ValueType
-    """How the two legs are joined. Default: `FUSION_RRF`. Without effect on one leg."""
+    """How the two legs are joined. Default: the route's setting, `FUSION_RRF` unless it says
+    otherwise. Without effect on one leg.
+    """
     rrf_k: _builtins.int
     """The constant of RRF: the greater, the less the first ranks stand out. 1 to 10000. 0: 60.
     Anything else is an error. Without effect on other fusions.
@@ -396,6 +406,11 @@ class RetrievalOptions(_message.Message):
     """Lowest cosine in the vector leg: -1 to 1; anything else is an error. Unset: no bound. Documents
     below are dropped from that leg; the other one may still bring them.
     """
+    adaptive_weights: _builtins.bool
+    """Whether the weights follow the length of the query where they are unset: up to 2 words 0.5 for
+    the vector leg and 1.5 for the full-text leg, 3 to 5 words 1 and 1, from 6 words on 1.5 and
+    0.5. Unset: the route's setting, false by default. Without effect on one leg.
+    """
     def __init__(
         self,
         *,
@@ -407,11 +422,14 @@ class RetrievalOptions(_message.Message):
         bm25_weight: _builtins.float | None = ...,
         min_rrf_score: _builtins.float | None = ...,
         min_similarity: _builtins.float | None = ...,
+        adaptive_weights: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bm25_weight", b"_bm25_weight", "_min_rrf_score", b"_min_rrf_score", "_min_similarity", b"_min_similarity", "_vector_weight", b"_vector_weight", "bm25_weight", b"bm25_weight", "min_rrf_score", b"min_rrf_score", "min_similarity", b"min_similarity", "vector_weight", b"vector_weight"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_adaptive_weights", b"_adaptive_weights", "_bm25_weight", b"_bm25_weight", "_min_rrf_score", b"_min_rrf_score", "_min_similarity", b"_min_similarity", "_vector_weight", b"_vector_weight", "adaptive_weights", b"adaptive_weights", "bm25_weight", b"bm25_weight", "min_rrf_score", b"min_rrf_score", "min_similarity", b"min_similarity", "vector_weight", b"vector_weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bm25_weight", b"_bm25_weight", "_min_rrf_score", b"_min_rrf_score", "_min_similarity", b"_min_similarity", "_vector_weight", b"_vector_weight", "bm25_weight", b"bm25_weight", "candidates", b"candidates", "fusion", b"fusion", "min_rrf_score", b"min_rrf_score", "min_similarity", b"min_similarity", "mode", b"mode", "rrf_k", b"rrf_k", "vector_weight", b"vector_weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_adaptive_weights", b"_adaptive_weights", "_bm25_weight", b"_bm25_weight", "_min_rrf_score", b"_min_rrf_score", "_min_similarity", b"_min_similarity", "_vector_weight", b"_vector_weight", "adaptive_weights", b"adaptive_weights", "bm25_weight", b"bm25_weight", "candidates", b"candidates", "fusion", b"fusion", "min_rrf_score", b"min_rrf_score", "min_similarity", b"min_similarity", "mode", b"mode", "rrf_k", b"rrf_k", "vector_weight", b"vector_weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__adaptive_weights: _TypeAlias = _typing.Literal["adaptive_weights"]  # noqa: Y015
+    _WhichOneofArgType__adaptive_weights: _TypeAlias = _typing.Literal["_adaptive_weights", b"_adaptive_weights"]  # noqa: Y015
     _WhichOneofReturnType__bm25_weight: _TypeAlias = _typing.Literal["bm25_weight"]  # noqa: Y015
     _WhichOneofArgType__bm25_weight: _TypeAlias = _typing.Literal["_bm25_weight", b"_bm25_weight"]  # noqa: Y015
     _WhichOneofReturnType__min_rrf_score: _TypeAlias = _typing.Literal["min_rrf_score"]  # noqa: Y015
@@ -420,6 +438,8 @@ class RetrievalOptions(_message.Message):
     _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015
     _WhichOneofReturnType__vector_weight: _TypeAlias = _typing.Literal["vector_weight"]  # noqa: Y015
     _WhichOneofArgType__vector_weight: _TypeAlias = _typing.Literal["_vector_weight", b"_vector_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__adaptive_weights) -> _WhichOneofReturnType__adaptive_weights | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bm25_weight) -> _WhichOneofReturnType__bm25_weight | None: ...
     @_typing.overload
