@@ -84,54 +84,38 @@ def to_status(error: GatewayError) -> grpc.Status:
 def _of_retrieval(error: GatewayError) -> grpc.Status | None:
     match error:
         case CollectionNotFound():
-            return _status(
-                grpc.StatusCode.NOT_FOUND,
-                str(error),
-                error_reason_pb2.ERROR_REASON_COLLECTION_NOT_FOUND,
-                {"collection": error.collection},
-            )
+            code = grpc.StatusCode.NOT_FOUND
+            reason = error_reason_pb2.ERROR_REASON_COLLECTION_NOT_FOUND
+            metadata = {"collection": error.collection}
         case DocumentNotFound():
-            return _status(
-                grpc.StatusCode.NOT_FOUND,
-                str(error),
-                error_reason_pb2.ERROR_REASON_DOCUMENT_NOT_FOUND,
-                {"collection": error.collection, "id": error.document},
-            )
+            code = grpc.StatusCode.NOT_FOUND
+            reason = error_reason_pb2.ERROR_REASON_DOCUMENT_NOT_FOUND
+            metadata = {"collection": error.collection, "id": error.document}
         case CollectionAlreadyThere():
-            return _status(
-                grpc.StatusCode.ALREADY_EXISTS,
-                str(error),
-                error_reason_pb2.ERROR_REASON_COLLECTION_ALREADY_EXISTS,
-                {"collection": error.collection},
-            )
+            code = grpc.StatusCode.ALREADY_EXISTS
+            reason = error_reason_pb2.ERROR_REASON_COLLECTION_ALREADY_EXISTS
+            metadata = {"collection": error.collection}
         case RetrievalNotConfigured():
-            return _status(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                str(error),
-                error_reason_pb2.ERROR_REASON_RETRIEVAL_NOT_CONFIGURED,
-                {"missing": error.missing},
-            )
+            code = grpc.StatusCode.FAILED_PRECONDITION
+            reason = error_reason_pb2.ERROR_REASON_RETRIEVAL_NOT_CONFIGURED
+            metadata = {"missing": error.missing}
         case RetrievalUnavailable():
-            return _status(
-                grpc.StatusCode.UNAVAILABLE,
-                str(error),
-                error_reason_pb2.ERROR_REASON_RETRIEVAL_UNAVAILABLE,
-                {"component": error.component},
-                _retry_in(_RETRY_AFTER_S),
-            )
+            code = grpc.StatusCode.UNAVAILABLE
+            reason = error_reason_pb2.ERROR_REASON_RETRIEVAL_UNAVAILABLE
+            metadata = {"component": error.component}
         case TooOld():
-            return _status(
-                grpc.StatusCode.UNAVAILABLE,
-                str(error),
-                error_reason_pb2.ERROR_REASON_VERSION_NOT_REACHED,
-                {
-                    "collection": error.collection,
-                    "version": str(error.version),
-                    "min_version": str(error.min_version),
-                },
-                _retry_in(_RETRY_AFTER_S),
-            )
-    return None
+            code = grpc.StatusCode.UNAVAILABLE
+            reason = error_reason_pb2.ERROR_REASON_VERSION_NOT_REACHED
+            metadata = {
+                "collection": error.collection,
+                "version": str(error.version),
+                "min_version": str(error.min_version),
+            }
+        case _:
+            return None
+    # A later call may succeed, and only then.
+    again = [_retry_in(_RETRY_AFTER_S)] if code is grpc.StatusCode.UNAVAILABLE else []
+    return _status(code, str(error), reason, metadata, *again)
 
 
 def internal() -> grpc.Status:
