@@ -124,6 +124,17 @@ class Collection:
     created: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is fixed about a collection when it is created."""
+
+    fields: tuple[Field, ...]
+    dimension: int
+    """Of its vectors. 0: it has none."""
+    embedder: str
+    """Whose vectors these are. Empty: the callers bring them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """What is stored under an id."""
@@ -200,16 +211,6 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class TermStats:
-    """How common words are in a collection."""
-
-    version: int
-    document_count: int
-    frequencies: Mapping[str, int]
-    """By word: how many documents have it, in any form the engine takes for the same."""
-
-
-@dataclass(frozen=True, slots=True)
 class Deleted:
     """What a deletion did."""
 
@@ -234,6 +235,9 @@ class Retriever(Protocol):
         self, name: str, *, fields: Sequence[Field], dimension: int, embedder: str
     ) -> Collection:
         """Make an empty collection, or raise `CollectionExists`."""
+
+    async def shape(self, name: str) -> Shape:
+        """Tell what is fixed about a collection, without counting anything."""
 
     async def collection(self, name: str) -> Collection:
         """Describe one collection."""
@@ -264,6 +268,14 @@ class Retriever(Protocol):
     ) -> tuple[Document, ...]:
         """Bring documents in the order of the ids, without those that are not stored."""
 
+    async def vectors(
+        self, collection: str, ids: Sequence[str]
+    ) -> Mapping[str, "Vector"]:
+        """Bring the vectors of those of the ids that are stored and have one.
+
+        It costs least for what a search of this process has just found.
+        """
+
     async def search(self, collection: str, query: Query) -> Found:
         """Find candidates; a leg that fails says so and leaves the other one standing."""
 
@@ -271,6 +283,3 @@ class Retriever(Protocol):
         self, collection: str, ids: Sequence[str], *, text: str, vector: "Vector | None"
     ) -> Mapping[str, Scored]:
         """Look up what a leg left out, for those of the ids that are stored."""
-
-    async def term_stats(self, collection: str, terms: Sequence[str]) -> TermStats:
-        """Tell how many documents have each word; a stop word is in none."""

@@ -19,6 +19,7 @@ from gateway.retrieval.retriever import (
     Leg,
     Query,
     Retriever,
+    Shape,
     UnknownCollection,
     VersionNotReached,
 )
@@ -95,6 +96,14 @@ class RetrieverContract:
         assert abs((datetime.now(UTC) - found.created).total_seconds()) < 60
         assert await books.collections() == (found,)
 
+    async def test_its_shape_is_told(self, books: Retriever) -> None:
+        assert await books.shape("books") == Shape(FIELDS, 4, "model-a")
+        await books.delete_collection("books")
+        with pytest.raises(UnknownCollection):
+            await books.shape("books")
+        await books.create_collection("books", fields=(), dimension=0, embedder="")
+        assert await books.shape("books") == Shape((), 0, "")
+
     async def test_collections_are_told_by_name(self, retriever: Retriever) -> None:
         for name in ("b", "a_1", "c"):
             await retriever.create_collection(name, fields=(), dimension=0, embedder="")
@@ -163,6 +172,27 @@ class RetrieverContract:
         found = await books.get("books", ["d", "x", "a"], with_vectors=False)
         assert [each.id for each in found] == ["d", "a"]
         assert await books.get("books", [], with_vectors=True) == ()
+
+    async def test_vectors_come_without_their_texts(self, books: Retriever) -> None:
+        await self.store(books, *(document(name, "x") for name in "abcd"))
+        found = await books.vectors("books", ["d", "nobody", "a", "d"])
+        assert {name: each.tolist() for name, each in found.items()} == {
+            name: pointing(name).tolist() for name in "ad"
+        }
+        assert all(each.dtype == np.float32 for each in found.values())
+        assert await books.vectors("books", []) == {}
+        with pytest.raises(UnknownCollection):
+            await books.vectors("nowhere", ["a"])
+
+    async def test_vectors_are_those_of_now(self, books: Retriever) -> None:
+        await self.store(books, document("a", "x"), document("b", "x"))
+        await ask(books, "x", to="a")
+        await self.store(books, Document("a", "", "y", pointing("c")))
+        await books.delete("books", ["b"])
+        found = await books.vectors("books", ["a", "b"])
+        assert {name: each.tolist() for name, each in found.items()} == {
+            "a": pointing("c").tolist()
+        }
 
     async def test_an_id_is_stored_once(self, books: Retriever) -> None:
         await self.store(books, document("a", "old", pages=1), document("b", "old"))
@@ -271,6 +301,7 @@ class RetrieverContract:
         await retriever.upsert("books", plain, embedder="")
         found = await ask(retriever, "x")
         assert (ids(found.bm25), found.vector) == (["a"], None)
+        assert await retriever.vectors("books", ["a"]) == {}
         scores = await retriever.scores("books", ["a"], text="x", vector=None)
         assert scores["a"].bm25 > 0
         assert scores["a"].cosine is None
@@ -292,19 +323,3 @@ class RetrieverContract:
         for name, scored in looked.items():
             assert scored.bm25 == pytest.approx(words.get(name, 0.0), abs=1e-5)
             assert scored.cosine == pytest.approx(cosines[name], abs=1e-5)
-
-    async def test_words_are_counted_by_document(self, books: Retriever) -> None:
-        await self.store(books, *map(document, "abc", ["foxes fox", "Fox", "hen"]))
-        stats = await books.term_stats("books", ["fox", "foxes", "hens", "the", "none"])
-        assert stats.document_count == 3
-        assert dict(stats.frequencies) == {
-            "fox": 2,
-            "foxes": 2,
-            "hens": 1,
-            "the": 0,
-            "none": 0,
-        }
-        await self.store(books, document("d", "fox"))
-        again = await books.term_stats("books", ["fox"])
-        assert again.version > stats.version
-        assert dict(again.frequencies) == {"fox": 3}

@@ -25,7 +25,7 @@ from gateway.retrieval.retriever import (
     Query,
     ReadOnly,
     Scored,
-    TermStats,
+    Shape,
     UnknownCollection,
 )
 
@@ -117,6 +117,10 @@ class LanceRetriever:
         await table.make_indexes()
         return await table.describe()
 
+    async def shape(self, name: str) -> Shape:
+        """Tell what is fixed about one."""
+        return (await self._table(name)).shape
+
     async def collection(self, name: str) -> Collection:
         """Describe one."""
         return await (await self._table(name)).describe()
@@ -170,6 +174,12 @@ class LanceRetriever:
         table = await self._table(collection)
         return await table.get(ids, with_vectors=with_vectors)
 
+    async def vectors(
+        self, collection: str, ids: Sequence[str]
+    ) -> Mapping[str, "Vector"]:
+        """Bring vectors alone."""
+        return await (await self._table(collection)).vectors(ids)
+
     async def search(self, collection: str, query: Query) -> Found:
         """Search both legs at once."""
         table = await self._table(collection)
@@ -195,10 +205,6 @@ class LanceRetriever:
     ) -> Mapping[str, Scored]:
         """Look up what a leg left out."""
         return await (await self._table(collection)).scores(ids, text, vector)
-
-    async def term_stats(self, collection: str, terms: Sequence[str]) -> TermStats:
-        """Count the documents that have each word."""
-        return await (await self._table(collection)).term_stats(terms)
 
     async def _open_all(self) -> None:
         for name in await asyncio.to_thread(self._opened().names):

@@ -18,6 +18,8 @@ from gateway.retrieval.retriever import (
     InvalidDocument,
 )
 
+Vector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
 _KEY = b"collection"
 _TYPES = {
     FieldType.STRING: pa.string(),
@@ -70,9 +72,7 @@ class Layout:
             names.remove("vector")
         return names
 
-    def check_vector(
-        self, vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]], embedder: str
-    ) -> None:
+    def check_vector(self, vector: Vector, embedder: str) -> None:
         """Refuse a vector that is not comparable with those stored."""
         if vector.shape != (self.dimension,):
             has = "x".join(map(str, vector.shape))
@@ -109,13 +109,16 @@ class Layout:
             arrays.append(pa.FixedSizeListArray.from_arrays(flat, self.dimension))
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
+    def vectors(self, rows: pa.Table) -> list[Vector]:
+        """Read vectors back, in the order of the rows."""
+        flat = rows["vector"].combine_chunks().flatten().to_numpy()
+        return list(flat.reshape(len(rows), self.dimension))
+
     def documents(self, rows: pa.Table) -> list[Document]:
         """Read documents back, in the order of the rows."""
-        vectors: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None]
-        vectors = [None] * len(rows)
-        if "vector" in rows.column_names and len(rows):
-            flat = rows["vector"].combine_chunks().flatten().to_numpy()
-            vectors = list(flat.reshape(len(rows), self.dimension))
+        vectors: Sequence[Vector | None] = [None] * len(rows)
+        if "vector" in rows.column_names:
+            vectors = self.vectors(rows)
         plain = rows.drop_columns(["vector"] if "vector" in rows.column_names else [])
         return [
             Document(

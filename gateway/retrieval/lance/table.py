@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-import numpy as np
 import pyarrow as pa
 from lancedb import AsyncTable
 from lancedb.index import FTS, BTree, HnswSq
@@ -12,7 +11,7 @@ from lancedb.query import MatchQuery
 
 from gateway.retrieval.filter import Filter, faults
 from gateway.retrieval.lance.failing import told
-from gateway.retrieval.lance.rows import Layout
+from gateway.retrieval.lance.rows import Layout, Vector
 from gateway.retrieval.lance.sql import condition, one_of
 from gateway.retrieval.retriever import (
     Collection,
@@ -23,14 +22,11 @@ from gateway.retrieval.retriever import (
     Leg,
     RetrieverError,
     Scored,
-    TermStats,
+    Shape,
     VersionNotReached,
 )
 
-Vector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-
 _TEXT_INDEX = "content_idx"
-_REMEMBERED_TERMS = 10_000
 _POLL_S = 0.02
 
 
@@ -50,8 +46,12 @@ class Table:
         self.layout = layout
         # Two merges at once may both insert an id that neither found: one after the other.
         self.writing = asyncio.Lock()
-        self._frequencies: dict[str, int] = {}
-        self._frequencies_of = -1
+
+    @property
+    def shape(self) -> Shape:
+        """What is fixed about it."""
+        fixed = self.layout
+        return Shape(fixed.fields, fixed.dimension, fixed.embedder)
 
     async def describe(self) -> Collection:
         """Say what it is and how large."""
@@ -140,6 +140,14 @@ class Table:
         found = {each.id: each for each in self.layout.documents(rows)}
         return tuple(found[each] for each in ids if each in found)
 
+    async def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
+        """Bring vectors alone."""
+        if not ids or not self.layout.dimension:
+            return {}
+        with told(self._name):
+            rows = await self._rows(ids).select(["id", "vector"]).to_arrow()
+        return dict(zip(rows["id"].to_pylist(), self.layout.vectors(rows), strict=True))
+
     async def reached(self, version: int, deadline: float) -> int:
         """Wait until this version is there, and give the one that is."""
         now = asyncio.get_running_loop().time
@@ -210,23 +218,6 @@ class Table:
             each: Scored(words.get(each, 0.0), cosines.get(each))
             for each in there["id"].to_pylist()
         }
-
-    async def term_stats(self, terms: Sequence[str]) -> TermStats:
-        """Count the documents that have each word."""
-        with told(self._name):
-            version = int(await self._table.version())
-            count = await self._table.count_rows()
-            known = self._frequencies
-            if version != self._frequencies_of or len(known) > _REMEMBERED_TERMS:
-                known = self._frequencies = {}
-                self._frequencies_of = version
-            for term in dict.fromkeys(terms):
-                if term not in known:
-                    known[term] = await self._frequency(term, count)
-        return TermStats(version, count, {each: known[each] for each in terms})
-
-    async def _frequency(self, term: str, count: int) -> int:
-        return len(await self._bm25(term, count, None)) if count else 0
 
     async def _bm25(self, text: str, count: int, where: str | None) -> pa.Table:
         query = self._table.query().nearest_to_text(MatchQuery(text, "content"))
