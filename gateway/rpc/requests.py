@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.contract import DEFAULT_ROUTE, Document, Rerank
-from gateway.errors import InvalidRequest, Violation
 from gateway.ranking.method import INPUT_ORDER, RETRIEVED
+from gateway.rpc.violations import Violations, bytes_over
 from rerank.v1 import document_pb2, options_pb2, rerank_service_pb2
 
 _MAX_DIMENSION = 8192
@@ -31,20 +31,6 @@ class Limits:
     max_query_bytes: int
 
 
-class _Violations:
-    """Collects what is wrong, and raises it all at once."""
-
-    def __init__(self) -> None:
-        self._found: list[Violation] = []
-
-    def add(self, field: str, description: str) -> None:
-        self._found.append(Violation(field, description))
-
-    def check(self) -> None:
-        if self._found:
-            raise InvalidRequest(tuple(self._found))
-
-
 def read_rerank(
     message: rerank_service_pb2.RerankRequest,
     limits: Limits,
@@ -64,7 +50,7 @@ def read_rerank(
         InvalidRequest: With every violation.
 
     """
-    wrong = _Violations()
+    wrong = Violations()
     _check_query(message.query, limits, wrong)
     _check_documents(message.documents, limits, wrong)
     _check_embeddings(message, wrong)
@@ -101,15 +87,15 @@ def _document(message: document_pb2.Document) -> Document:
     )
 
 
-def _check_query(query: str, limits: Limits, wrong: _Violations) -> None:
+def _check_query(query: str, limits: Limits, wrong: Violations) -> None:
     if not query.strip():
         wrong.add("query", "must not be blank")
-    if _bytes_over(limits.max_query_bytes, query):
+    if bytes_over(limits.max_query_bytes, query):
         wrong.add("query", f"must have at most {limits.max_query_bytes} bytes of UTF-8")
 
 
 def _check_documents(
-    documents: Sequence[document_pb2.Document], limits: Limits, wrong: _Violations
+    documents: Sequence[document_pb2.Document], limits: Limits, wrong: Violations
 ) -> None:
     if len(documents) > limits.max_documents:
         wrong.add(
@@ -118,14 +104,14 @@ def _check_documents(
         )
     first_use: dict[str, int] = {}
     for place, document in enumerate(documents):
-        if _bytes_over(limits.max_document_bytes, document.title, document.text):
+        if bytes_over(limits.max_document_bytes, document.title, document.text):
             wrong.add(
                 f"documents[{place}].text",
                 f"title and text must have at most {limits.max_document_bytes} bytes"
                 " of UTF-8",
             )
         if document.id:
-            if _bytes_over(_MAX_ID_BYTES, document.id):
+            if bytes_over(_MAX_ID_BYTES, document.id):
                 wrong.add(
                     f"documents[{place}].id", f"must have at most {_MAX_ID_BYTES} bytes"
                 )
@@ -140,7 +126,7 @@ def _check_documents(
 
 
 def _check_embeddings(
-    message: rerank_service_pb2.RerankRequest, wrong: _Violations
+    message: rerank_service_pb2.RerankRequest, wrong: Violations
 ) -> None:
     dimension = len(message.query_embedding)
     _check_embedding("query_embedding", message.query_embedding, dimension, wrong)
@@ -152,7 +138,7 @@ def _check_embeddings(
 
 
 def _check_embedding(
-    path: str, vector: Sequence[float], dimension: int, wrong: _Violations
+    path: str, vector: Sequence[float], dimension: int, wrong: Violations
 ) -> None:
     if len(vector) > _MAX_DIMENSION:
         wrong.add(path, f"must have at most {_MAX_DIMENSION} dimensions")
@@ -164,7 +150,7 @@ def _check_embedding(
 
 
 def _check_options(
-    message: rerank_service_pb2.RerankRequest, wrong: _Violations
+    message: rerank_service_pb2.RerankRequest, wrong: Violations
 ) -> None:
     if message.HasField("top_k") and message.top_k < 1:
         wrong.add("top_k", "must be at least 1 when set")
@@ -176,13 +162,13 @@ def _check_options(
         wrong.add("min_score", "must be from 0 to 1")
     if message.search_method and message.search_method not in RETRIEVED:
         wrong.add("search_method", f"must be one of {', '.join(sorted(RETRIEVED))}")
-    if _bytes_over(_MAX_INSTRUCTION_BYTES, message.instruction):
+    if bytes_over(_MAX_INSTRUCTION_BYTES, message.instruction):
         wrong.add("instruction", f"must have at most {_MAX_INSTRUCTION_BYTES} bytes")
     if message.failure_policy not in options_pb2.FailurePolicy.values():
         wrong.add("failure_policy", "must be KEEP_ORDER or FAIL")
 
 
-def _check_cache(cache: options_pb2.CacheOptions, wrong: _Violations) -> None:
+def _check_cache(cache: options_pb2.CacheOptions, wrong: Violations) -> None:
     if cache.mode not in options_pb2.CacheMode.values():
         wrong.add("cache.mode", "must be DEFAULT, BYPASS or REFRESH")
     if cache.HasField("ttl"):
@@ -191,7 +177,7 @@ def _check_cache(cache: options_pb2.CacheOptions, wrong: _Violations) -> None:
             wrong.add("cache.ttl", "must be at most 24 hours")
 
 
-def _check_labels(labels: Mapping[str, str], wrong: _Violations) -> None:
+def _check_labels(labels: Mapping[str, str], wrong: Violations) -> None:
     if len(labels) > _MAX_LABELS:
         wrong.add("labels", f"must have at most {_MAX_LABELS} entries")
     for key, value in sorted(labels.items()):
@@ -203,16 +189,8 @@ def _check_labels(labels: Mapping[str, str], wrong: _Violations) -> None:
             )
 
 
-def _positive_s(path: str, duration: Duration, wrong: _Violations) -> float:
+def _positive_s(path: str, duration: Duration, wrong: Violations) -> float:
     seconds = duration.seconds + duration.nanos * _NANOS
     if seconds <= 0:
         wrong.add(path, "must be more than 0")
     return seconds
-
-
-def _bytes_over(limit: int, *texts: str) -> bool:
-    characters = sum(map(len, texts))
-    # A character has at most four bytes, so most texts need not be encoded to tell.
-    if characters * 4 <= limit:
-        return False
-    return characters > limit or sum(len(text.encode()) for text in texts) > limit
