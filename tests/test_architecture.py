@@ -25,7 +25,8 @@ USE_CASES = {
     "report",
     "reranking",
     "search_contract",
-    "search_report",
+    "finding",
+    "search_course",
     "searching",
     "storing",
 }
@@ -97,8 +98,19 @@ MAY_IMPORT: dict[str, set[str]] = {
         "telemetry",
         *USE_CASES,
     },
+    # Orders of documents against judgements; it asks nobody.
+    "evaluation": {"evaluation"},
     # Only the commands see the whole.
-    "cli": {"cli", "compose", "concurrency", "logs", "server", "settings"},
+    "cli": {
+        "cli",
+        "compose",
+        "concurrency",
+        "evaluation",
+        "logs",
+        "ranking.method",
+        "server",
+        "settings",
+    },
     "__main__": {"cli"},
 }
 """By part: the parts of the gateway that it may know."""
@@ -116,8 +128,9 @@ HOMES: dict[str, set[str]] = {
     "httpx2": {"backends.local"},
     "httpx_aiohttp": {"backends.transport"},
     "huggingface_hub": {"backends.local"},
+    "ir_measures": {"evaluation"},
     "lancedb": {"retrieval.lance"},
-    "numpy": {"backends.local", "ranking.diversity", "retrieval"},
+    "numpy": {"backends.local", "evaluation", "ranking.diversity", "retrieval"},
     "onnxruntime": {"backends.local"},
     "opentelemetry": {"telemetry"},
     "orjson": {"backends", "retrieval"},
@@ -223,7 +236,7 @@ def only_settings_read_the_environment(module: Module) -> Iterator[str]:
 
 def _is_allowed_to(module: Module, node: ast.AST) -> bool:
     """Allow the settings, and the one default that gRPC reads from nowhere else."""
-    if module.name == "settings.sources":
+    if module.name in ("settings.sources", "settings.places"):
         return True
     line = module.source.splitlines()[getattr(node, "lineno", 1) - 1]
     return module.name == "cli" and 'os.environ.setdefault("GRPC_VERBOSITY"' in line
