@@ -1,25 +1,23 @@
 """From a `RerankRequest` to plain values, or to every violation in it."""
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from google.protobuf.duration_pb2 import Duration
 
 from gateway.contract import DEFAULT_ROUTE, Document, Rerank
 from gateway.ranking.method import INPUT_ORDER, RETRIEVED
+from gateway.rpc.options import (
+    check_cache,
+    check_failure_policy,
+    check_instruction,
+    check_labels,
+    check_vector,
+    positive_s,
+)
 from gateway.rpc.violations import Violations, bytes_over
 from rerank.v1 import document_pb2, options_pb2, rerank_service_pb2
 
-_MAX_DIMENSION = 8192
 _MAX_ID_BYTES = 1024
-_MAX_INSTRUCTION_BYTES = 8 * 1024
-_MAX_LABELS = 16
-_MAX_LABEL_CHARACTERS = 128
-_LABEL_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
-_DAY_S = 86_400
-_NANOS = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +53,11 @@ def read_rerank(
     _check_documents(message.documents, limits, wrong)
     _check_embeddings(message, wrong)
     _check_options(message, wrong)
-    _check_cache(message.cache, wrong)
-    _check_labels(message.labels, wrong)
+    check_cache("cache", message.cache, wrong)
+    check_labels("labels", message.labels, wrong)
     timeout_s = None
     if message.HasField("timeout"):
-        timeout_s = _positive_s("timeout", message.timeout, wrong)
+        timeout_s = positive_s("timeout", message.timeout, wrong)
     wrong.check()
     return Rerank(
         query=message.query,
@@ -140,13 +138,10 @@ def _check_embeddings(
 def _check_embedding(
     path: str, vector: Sequence[float], dimension: int, wrong: Violations
 ) -> None:
-    if len(vector) > _MAX_DIMENSION:
-        wrong.add(path, f"must have at most {_MAX_DIMENSION} dimensions")
-    elif len(vector) != dimension:
+    if len(vector) != dimension:
         wrong.add(path, f"has {len(vector)} dimensions, others have {dimension}")
-    # A sum of floats is finite exactly if all of them are: doubles hold it.
-    elif not math.isfinite(sum(vector)):
-        wrong.add(path, "must hold finite numbers")
+    else:
+        check_vector(path, vector, wrong)
 
 
 def _check_options(
@@ -162,35 +157,5 @@ def _check_options(
         wrong.add("min_score", "must be from 0 to 1")
     if message.search_method and message.search_method not in RETRIEVED:
         wrong.add("search_method", f"must be one of {', '.join(sorted(RETRIEVED))}")
-    if bytes_over(_MAX_INSTRUCTION_BYTES, message.instruction):
-        wrong.add("instruction", f"must have at most {_MAX_INSTRUCTION_BYTES} bytes")
-    if message.failure_policy not in options_pb2.FailurePolicy.values():
-        wrong.add("failure_policy", "must be KEEP_ORDER or FAIL")
-
-
-def _check_cache(cache: options_pb2.CacheOptions, wrong: Violations) -> None:
-    if cache.mode not in options_pb2.CacheMode.values():
-        wrong.add("cache.mode", "must be DEFAULT, BYPASS or REFRESH")
-    if cache.HasField("ttl"):
-        ttl_s = _positive_s("cache.ttl", cache.ttl, wrong)
-        if ttl_s > _DAY_S:
-            wrong.add("cache.ttl", "must be at most 24 hours")
-
-
-def _check_labels(labels: Mapping[str, str], wrong: Violations) -> None:
-    if len(labels) > _MAX_LABELS:
-        wrong.add("labels", f"must have at most {_MAX_LABELS} entries")
-    for key, value in sorted(labels.items()):
-        if not _LABEL_KEY.fullmatch(key):
-            wrong.add("labels", f"every key must match {_LABEL_KEY.pattern}")
-        if len(value) > _MAX_LABEL_CHARACTERS:
-            wrong.add(
-                "labels", f"values have at most {_MAX_LABEL_CHARACTERS} characters"
-            )
-
-
-def _positive_s(path: str, duration: Duration, wrong: Violations) -> float:
-    seconds = duration.seconds + duration.nanos * _NANOS
-    if seconds <= 0:
-        wrong.add(path, "must be more than 0")
-    return seconds
+    check_instruction("instruction", message.instruction, wrong)
+    check_failure_policy("failure_policy", message.failure_policy, wrong)
