@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.relevance.collection import Collection, read
-from benchmarks.relevance.judging import Comparison, compare
 from benchmarks.relevance.reranking import rerank_all, with_gateway
 from benchmarks.relevance.retrieval import bm25_first
 from gateway.compose import gateway
+from gateway.evaluation.judging import Comparison, compare
+from gateway.evaluation.measuring import MRR, NDCG
 from gateway.logs import EventLog
 from gateway.settings import load
 from rerank.v1.rerank_service_pb2_grpc import RerankServiceStub
@@ -39,7 +40,7 @@ def main(
         collection = read(folder)
         received = bm25_first(collection, count=found)
         reranked = asyncio.run(_reranked(collection, received, first=first))
-        comparisons = compare(collection.judgements, received, reranked)
+        comparisons = compare((NDCG, MRR), collection.judgements, received, reranked)
         title = (
             f"{folder.resolve().name}: {len(collection.queries)} queries, "
             f"first {first} of BM25's {found} reranked"
@@ -68,7 +69,7 @@ def _table(title: str, comparisons: Sequence[Comparison]) -> Table:
             each.measure,
             f"{each.before:.3f}",
             f"{each.after:.3f}",
-            f"{each.after - each.before:+.3f}",
+            f"{each.difference:+.3f}",
             f"{each.low:+.3f} to {each.high:+.3f}",
             each.verdict,
         )

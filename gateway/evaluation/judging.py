@@ -1,15 +1,17 @@
-"""Judge an order by real judgements, and a difference by chance."""
+"""Judge a difference by chance: a paired bootstrap over the queries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import ir_measures
 import numpy as np
 
-MEASURES = (ir_measures.nDCG @ 10, ir_measures.RR @ 10)
+from gateway.evaluation.measuring import Values, measured
 
 _RESAMPLES = 10_000
 _SEED = 20_260_101
+
+# Of chosen queries held at once: 32 MiB, however many queries there are.
+_MOST_AT_ONCE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class Comparison:
     """Its upper end."""
 
     @property
+    def difference(self) -> float:
+        """Give what changed; above 0 is better."""
+        return self.after - self.before
+
+    @property
     def verdict(self) -> str:
         """Say what may be concluded."""
         if self.low > 0:
@@ -35,6 +42,7 @@ class Comparison:
 
 
 def compare(
+    measures: Sequence[str],
     judgements: Mapping[str, Mapping[str, int]],
     before: Mapping[str, Sequence[str]],
     after: Mapping[str, Sequence[str]],
@@ -45,13 +53,13 @@ def compare(
     fixed seed, so that the same orders always give the same interval.
     """
     comparisons = []
-    for measure in MEASURES:
-        one = _by_query(measure, judgements, before)
-        other = _by_query(measure, judgements, after)
-        low, high = _interval(other - one)
+    for measure in measures:
+        one = measured(measure, judgements, before)
+        other = measured(measure, judgements, after)
+        low, high = interval(other - one)
         comparisons.append(
             Comparison(
-                measure=str(measure).replace("RR@", "MRR@"),
+                measure=measure,
                 before=float(one.mean()),
                 after=float(other.mean()),
                 low=low,
@@ -61,25 +69,14 @@ def compare(
     return comparisons
 
 
-def _by_query(
-    measure: ir_measures.measures.Measure,
-    judgements: Mapping[str, Mapping[str, int]],
-    orders: Mapping[str, Sequence[str]],
-) -> "np.typing.NDArray[np.float64]":
-    # Numbers made from places, so that no tie is broken by anything but the order.
-    run = {
-        query: {document: -float(place) for place, document in enumerate(order)}
-        for query, order in orders.items()
-    }
-    values = {
-        each.query_id: each.value
-        for each in ir_measures.iter_calc([measure], judgements, run)
-    }
-    return np.array([values[query] for query in judgements])
-
-
-def _interval(differences: "np.typing.NDArray[np.float64]") -> tuple[float, float]:
+def interval(differences: Values) -> tuple[float, float]:
+    """Give the 95 % interval of the mean of differences, one per query."""
     count = len(differences)
-    chosen = np.random.default_rng(_SEED).integers(count, size=(_RESAMPLES, count))
-    low, high = np.percentile(differences[chosen].mean(axis=1), [2.5, 97.5])
+    chance = np.random.default_rng(_SEED)
+    means: list[float] = []
+    while len(means) < _RESAMPLES:
+        rows = min(_RESAMPLES - len(means), max(1, _MOST_AT_ONCE // count))
+        chosen = chance.integers(count, size=(rows, count))
+        means.extend(differences[chosen].mean(axis=1).tolist())
+    low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
