@@ -11,13 +11,13 @@ from gateway.errors import InvalidRequest, Violation
 from gateway.inspecting import Inspecting, Inspection
 from gateway.ranking.normalize import Scale
 from gateway.reranking import Reserve
+from gateway.rpc.paging import read_page
 from gateway.rpc.responses import duration_of, reason_of
 from rerank.v1 import backend_pb2, backend_service_pb2, backend_service_pb2_grpc
 
 SERVICE = "rerank.v1.BackendService"
 
 _DEFAULT_PAGE = 100
-_LARGEST_PAGE = 1000
 
 # Built when imported, so a name that the contract lacks cannot go unnoticed.
 _STATES = {
@@ -49,17 +49,12 @@ class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
         _: "ServicerContext[Any, Any]",
     ) -> backend_service_pb2.ListBackendsResponse:
         """List every backend with what is known about it."""
-        size, after = _page(request)
-        inspections = [
-            each for each in self._inspecting.inspections() if _name(each) > after
-        ]
-        response = backend_service_pb2.ListBackendsResponse(
-            backends=[_backend(each) for each in inspections[:size]]
+        page = read_page(request, default_size=_DEFAULT_PAGE)
+        listed, next_page_token = page.cut(self._inspecting.inspections(), name=_name)
+        return backend_service_pb2.ListBackendsResponse(
+            backends=[_backend(each) for each in listed],
+            next_page_token=next_page_token,
         )
-        if len(inspections) > size:
-            # Names are no secret, and a page may begin after any of them.
-            response.next_page_token = f"after:{response.backends[-1].name}"
-        return response
 
     async def CheckBackend(  # noqa: N802 - gRPC's name
         self,
@@ -83,18 +78,6 @@ class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
             round_trip=duration_of(found.round_trip_s),
             model=found.model,
         )
-
-
-def _page(request: backend_service_pb2.ListBackendsRequest) -> tuple[int, str]:
-    wrong = []
-    if request.page_size < 0:
-        wrong.append(Violation("page_size", "must not be negative"))
-    prefix, colon, after = request.page_token.partition(":")
-    if request.page_token and not (prefix == "after" and colon and after):
-        wrong.append(Violation("page_token", "is none that this server gave"))
-    if wrong:
-        raise InvalidRequest(tuple(wrong))
-    return min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE), after
 
 
 def _name(inspection: Inspection) -> str:
