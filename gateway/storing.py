@@ -9,13 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.engine_errors import told_to_caller
-from gateway.errors import CollectionAlreadyThere, DocumentNotFound
+from gateway.errors import (
+    CollectionAlreadyThere,
+    DocumentNotFound,
+    RetrievalUnavailable,
+)
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.filter import Field
 from gateway.retrieval.retriever import (
     Collection,
     Deleted,
+    DimensionMismatch,
     Document,
+    EmbedderMismatch,
+    InvalidDocument,
     Retriever,
     Shape,
     UnknownCollection,
@@ -147,10 +154,16 @@ class Storing:
                 anew and is another one now.
 
         """
-        with told_to_caller(prepared.collection):
-            version = await self._retriever.upsert(
-                prepared.collection, prepared.documents, embedder=prepared.embedder
-            )
+        name = prepared.collection
+        with told_to_caller(name):
+            try:
+                version = await self._retriever.upsert(
+                    name, prepared.documents, embedder=prepared.embedder
+                )
+            except (DimensionMismatch, EmbedderMismatch, InvalidDocument) as error:
+                # It fitted when it was prepared: once more, and it is checked anew.
+                message = f"collection {name!r} was made anew in the meantime"
+                raise RetrievalUnavailable(message, component="engine") from error
         return Batch(len(prepared.documents), prepared.rejected, version)
 
     async def delete(self, collection: str, ids: Sequence[str]) -> Deleted:

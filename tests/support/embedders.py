@@ -14,6 +14,7 @@ from tests.retrieval.embedders.played import (
     direction,
     embeds,
     fails,
+    takes_at_most,
     unit,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "fails",
     "hangs",
     "reads",
+    "takes_at_most",
     "unit",
 ]
 
