@@ -11,8 +11,11 @@ import typer
 
 from gateway.cli.backends import backends
 from gateway.cli.check import check
+from gateway.cli.collections import collections
 from gateway.cli.failing import MISTAKE, fail
+from gateway.cli.importing import import_
 from gateway.cli.rerank import rerank
+from gateway.cli.search import search
 from gateway.cli.serve import serve
 
 app = typer.Typer(
@@ -22,8 +25,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, check, backends, rerank):
+for command in (serve, check, backends, rerank, search, collections):
     app.command()(command)
+app.command("import")(import_)
 
 
 class _Mistake(Exception):

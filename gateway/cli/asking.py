@@ -31,6 +31,8 @@ def asked(
     config: Path | None,
     address: str | None,
     ask: Callable[[grpc.aio.Channel], Awaitable[T]],
+    *,
+    searches: bool = True,
 ) -> T:
     """Connect, ask, and end the command in one line where that fails.
 
@@ -38,9 +40,12 @@ def asked(
         config: The configuration of a gateway of our own.
         address: Of one that is running; it is asked instead.
         ask: Given a channel, gives the answer.
+        searches: It needs collections; without them a gateway of our own starts sooner.
 
     """
     settings = None if address else configured(config, address="127.0.0.1:0")
+    if settings and not searches:
+        settings = settings.reranking_only
 
     async def connect_and_ask() -> T:
         async with _channel(settings, address or "") as channel:

@@ -35,7 +35,7 @@ def backends(config: ConfigOption = None, address: AddressOption = None) -> None
 
         return await all_of(*(check(backend) for backend in listed))
 
-    checked = asked(config, address, ask)
+    checked = asked(config, address, ask, searches=False)
     show_backends(Console(highlight=False), checked)
     if not all(found.available for _, found in checked):
         raise SystemExit(1)

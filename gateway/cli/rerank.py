@@ -57,7 +57,7 @@ def rerank(  # noqa: PLR0917 - options of the command line, given by name
         stub = rerank_service_pb2_grpc.RerankServiceStub(channel)
         return await stub.Rerank(request, timeout=timeout_s)
 
-    response = asked(config, address, ask)
+    response = asked(config, address, ask, searches=False)
     if json:
         typer.echo(MessageToJson(response, preserving_proto_field_name=True))
     else:

@@ -12,6 +12,7 @@ from rerank.v1 import (
     execution_pb2,
     ranking_pb2,
     rerank_service_pb2,
+    search_service_pb2,
 )
 
 _SHOWN_CHARACTERS = 72
@@ -34,7 +35,7 @@ def show_rerank(
         words = " ".join((document.title or document.text).split())
         table.add_row(
             str(result.rank),
-            _moved(result),
+            moved(result),
             f"{result.rerank_score:.3f}" if result.HasField("rerank_score") else "-",
             result.search_method,
             Text(words[:_SHOWN_CHARACTERS]),
@@ -76,7 +77,9 @@ def show_backends(
             out.print(found.message, soft_wrap=True)
 
 
-def what_happened(response: rerank_service_pb2.RerankResponse) -> list[str]:
+def what_happened(
+    response: rerank_service_pb2.RerankResponse | search_service_pb2.SearchResponse,
+) -> list[str]:
     """Say in a few lines how an answer came about."""
     execution = response.execution
     outcome = execution_pb2.Outcome.Name(execution.outcome).removeprefix("OUTCOME_")
@@ -96,7 +99,8 @@ def what_happened(response: rerank_service_pb2.RerankResponse) -> list[str]:
     return lines
 
 
-def _moved(result: ranking_pb2.RankedDocument) -> str:
+def moved(result: ranking_pb2.RankedDocument) -> str:
+    """Say where a document stood, and how far it went."""
     by = result.original_rank - result.rank
     arrow = f" [green]↑{by}[/]" if by > 0 else f" [red]↓{-by}[/]" if by else ""
     return f"{result.original_rank}{arrow}"
