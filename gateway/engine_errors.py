@@ -16,6 +16,7 @@ from gateway.retrieval.retriever import (
     CollectionExists,
     DimensionMismatch,
     EmbedderMismatch,
+    EngineSwitchedOff,
     InvalidFilter,
     MissingEngine,
     RetrieverError,
@@ -50,5 +51,7 @@ def told_to_caller(collection: str, *, min_version: int = 0) -> Iterator[None]:
         raise InvalidRequest((Violation("embedding", str(error)),)) from error
     except MissingEngine as error:
         raise RetrievalNotConfigured(str(error), missing="embedded") from error
+    except EngineSwitchedOff as error:
+        raise RetrievalNotConfigured(str(error)) from error
     except RetrieverError as error:
         raise RetrievalUnavailable(str(error), component="engine") from error

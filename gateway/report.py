@@ -44,12 +44,9 @@ def scored(
         placed = answer.at_least(placed, min_score)
     # Calls that its own backend failed and then cured, by splitting or shortening,
     # degrade nothing.
-    failed = [a for a in scores.attempts if a.failure and a.backend != scores.backend]
+    failed = _of_others(scores.attempts, scores.backend)
     degraded = bool(failed) or not scores.complete
     search_method = method.reranked(ask.found_by)
-    message = method.in_words(search_method)
-    if failed:
-        message += f" ({scores.backend}, after {'; '.join(_in_words(failed))})"
     stage = Stage(
         name="rerank",
         outcome=StageOutcome.DEGRADED if degraded else StageOutcome.OK,
@@ -74,7 +71,7 @@ def scored(
         results=_cut(ask, placed),
         search_method=search_method,
         tail_method=ask.found_by,
-        message=message,
+        message=with_failures(search_method, method.in_words(search_method), execution),
         fallback_triggered=degraded,
         execution=execution,
     )
@@ -89,21 +86,30 @@ def fell_back(ask: Rerank, error: BackendError, duration_s: float) -> Reranked:
         duration_s=duration_s,
     )
     return _order_received(
-        ask,
-        Outcome.FELL_BACK,
-        stage,
-        message=method.fell_back_in_words(ask.found_by, _in_words(error.attempts)),
-        reason=error.reason,
-        attempts=error.attempts,
+        ask, Outcome.FELL_BACK, stage, reason=error.reason, attempts=error.attempts
     )
 
 
 def nothing_to_score(ask: Rerank, duration_s: float) -> Reranked:
     """Tell of the order received, which stands because no document has a text."""
     stage = Stage(name="rerank", outcome=StageOutcome.SKIPPED, duration_s=duration_s)
-    return _order_received(
-        ask, Outcome.NOTHING_TO_SCORE, stage, message=method.in_words(ask.found_by)
-    )
+    return _order_received(ask, Outcome.NOTHING_TO_SCORE, stage)
+
+
+def with_failures(search_method: str, words: str, execution: Execution) -> str:
+    """Add to the description of an answer what failed on the way to it.
+
+    Args:
+        search_method: Of the answer.
+        words: The same in words.
+        execution: What became of the rerank.
+
+    """
+    if execution.outcome is Outcome.FELL_BACK:
+        return method.fell_back_in_words(search_method, _in_words(execution.attempts))
+    if failed := _of_others(execution.attempts, execution.backend):
+        return f"{words} ({execution.backend}, after {'; '.join(_in_words(failed))})"
+    return words
 
 
 def _order_received(
@@ -111,26 +117,26 @@ def _order_received(
     outcome: Outcome,
     stage: Stage,
     *,
-    message: str,
     reason: FailureReason | None = None,
     attempts: tuple[Attempt, ...] = (),
 ) -> Reranked:
     count = len(ask.documents)
+    execution = Execution(
+        outcome=outcome,
+        route=ask.route,
+        fallback_reason=reason,
+        attempts=attempts,
+        stages=(stage,),
+        unscored_indexes=tuple(range(count)),
+        duration_s=stage.duration_s,
+    )
     return Reranked(
         results=_cut(ask, answer.order([None] * count, None)),
         search_method=ask.found_by,
         tail_method=ask.found_by,
-        message=message,
+        message=with_failures(ask.found_by, method.in_words(ask.found_by), execution),
         fallback_triggered=outcome is Outcome.FELL_BACK,
-        execution=Execution(
-            outcome=outcome,
-            route=ask.route,
-            fallback_reason=reason,
-            attempts=attempts,
-            stages=(stage,),
-            unscored_indexes=tuple(range(count)),
-            duration_s=stage.duration_s,
-        ),
+        execution=execution,
     )
 
 
@@ -139,6 +145,10 @@ def _cut(ask: Rerank, placed: list[Placed]) -> tuple[Placed, ...]:
         groups = [document.group_id for document in ask.documents]
         placed = answer.at_most_per_group(placed, groups, ask.max_per_group)
     return tuple(placed[: ask.top_n] if ask.top_n else placed)
+
+
+def _of_others(attempts: Sequence[Attempt], backend: str) -> list[Attempt]:
+    return [each for each in attempts if each.failure and each.backend != backend]
 
 
 def _in_words(attempts: Sequence[Attempt]) -> list[str]:

@@ -23,6 +23,8 @@ class Route:
     min_score: float | None
     backend_min_scores: Mapping[str, float]
     """Thresholds of backends that carry their own: two models differ in calibration."""
+    passages: int
+    """Of one document at most, where long documents are split; 0: they are not."""
 
     def threshold(self, asked: float | None, backend: str) -> float | None:
         """Give the caller's threshold, else the backend's own, else the route's."""
@@ -88,6 +90,9 @@ class Reranking:
                 query_embedding=ask.query_embedding,
                 instruction=ask.instruction,
                 depth=route.top_k if ask.top_k is None else ask.top_k,
+                lookup=ask.lookup,
+                space=ask.space,
+                passages=route.passages,
             )
             try:
                 scores = await route.scorer.score(request)

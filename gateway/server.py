@@ -8,17 +8,37 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.inspecting import Inspecting
 from gateway.reranking import Reranking, Reserve
-from gateway.rpc import backend_service, health, rerank_service
+from gateway.rpc import (
+    backend_service,
+    document_service,
+    health,
+    rerank_service,
+    search_service,
+)
 from gateway.rpc.backend_service import BackendService
+from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
 from gateway.rpc.reflection import enable_reflection
 from gateway.rpc.requests import Limits
 from gateway.rpc.rerank_service import RerankService
+from gateway.rpc.search_service import SearchService
+from gateway.searching import Searching
 from gateway.settings import ServerSettings
-from rerank.v1 import backend_service_pb2_grpc, rerank_service_pb2_grpc
+from gateway.storing import Storing
+from rerank.v1 import (
+    backend_service_pb2_grpc,
+    document_service_pb2_grpc,
+    rerank_service_pb2_grpc,
+    search_service_pb2_grpc,
+)
 
-_SERVICES = (backend_service.SERVICE, rerank_service.SERVICE)
+_SERVICES = (
+    backend_service.SERVICE,
+    document_service.SERVICE,
+    rerank_service.SERVICE,
+    search_service.SERVICE,
+)
 
 
 class AddressError(Exception):
@@ -33,6 +53,8 @@ class Server:
 
     Args:
         reranking: The use case behind RerankService.
+        searching: The use case behind SearchService.
+        storing: The use case behind DocumentService.
         inspecting: The use case behind BackendService.
         reserve: What of a caller's deadline is kept for the way back.
         settings: Address, limits and message sizes.
@@ -43,6 +65,8 @@ class Server:
         self,
         *,
         reranking: Reranking,
+        searching: Searching,
+        storing: Storing,
         inspecting: Inspecting,
         reserve: Reserve,
         settings: ServerSettings,
@@ -66,6 +90,12 @@ class Server:
         rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
             RerankService(reranking=reranking, limits=limits), self._server
         )
+        search_service_pb2_grpc.add_SearchServiceServicer_to_server(
+            SearchService(searching=searching, limits=limits), self._server
+        )
+        document_service_pb2_grpc.add_DocumentServiceServicer_to_server(
+            DocumentService(storing=storing, limits=limits), self._server
+        )
         backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
             BackendService(inspecting=inspecting, reserve=reserve), self._server
         )
@@ -81,7 +111,7 @@ class Server:
 
         """
         address = self._settings.address
-        _check_free(*self._settings.host_and_port, address)
+        check_free(self._settings)
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -103,8 +133,14 @@ class Server:
         await self._server.stop(grace_s)
 
 
-def _check_free(host: str, port: int, address: str) -> None:
-    """Bind and let go again: gRPC itself says why it cannot bind in twenty lines."""
+def check_free(settings: ServerSettings) -> None:
+    """Bind and let go again: gRPC itself says why it cannot bind in twenty lines.
+
+    Raises:
+        AddressError: In use, not ours, or not resolvable.
+
+    """
+    host, port = settings.host_and_port
     try:
         family, _, _, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -114,5 +150,5 @@ def _check_free(host: str, port: int, address: str) -> None:
         # Python adds the address to the reason; a failed look-up has one of its own.
         failed_lookup = isinstance(error, socket.gaierror)
         reason = error.strerror if failed_lookup else os.strerror(error.errno or 0)
-        message = f"cannot listen on {address}: {reason}"
+        message = f"cannot listen on {settings.address}: {reason}"
         raise AddressError(message) from error

@@ -24,11 +24,16 @@ USE_CASES = {
     "inspecting",
     "report",
     "reranking",
+    "legs",
+    "search_answer",
     "search_contract",
     "finding",
     "search_course",
     "searching",
     "storing",
+    "storing_batches",
+    "storing_fields",
+    "storing_vectors",
 }
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -80,7 +85,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "retrieval.retriever",
         *USE_CASES,
     },
-    "settings": {"settings", "backends.dialects", "backends.endpoint", "ranking"},
+    "settings": {
+        "settings",
+        "backends.dialects",
+        "backends.endpoint",
+        "ranking",
+        "retrieval.embedders.DIALECTS",
+    },
     "logs": {"events"},
     "telemetry": {"events"},
     "server": {"rpc", "settings", *USE_CASES},

@@ -48,6 +48,7 @@ def backend(
             listwise=False,
             in_flight=8,
             top_k=top_k,
+            top_k_found=top_k,
             max_tokens=None,
             cuts_pairs=False,
         ),
@@ -63,6 +64,7 @@ def use_case(
     top_k: int | None = None,
     min_score: float | None = None,
     backend_min_scores: Mapping[str, float] | None = None,
+    passages: int = 0,
 ) -> Reranking:
     route = Route(
         scorer=Fallback(scorers),
@@ -70,6 +72,7 @@ def use_case(
         top_k=top_k,
         min_score=min_score,
         backend_min_scores=backend_min_scores or {},
+        passages=passages,
     )
     return Reranking(routes={"default": route}, reserve=RESERVE)
 

@@ -54,6 +54,7 @@ def stacked(
             listwise=listwise,
             in_flight=in_flight,
             top_k=top_k,
+            top_k_found=top_k,
             max_tokens=max_tokens,
             cuts_pairs=False,
         ),

@@ -51,7 +51,9 @@ def main(
 async def _reranked(
     collection: Collection, received: dict[str, list[str]], *, first: int
 ) -> dict[str, list[str]]:
-    settings = load(address="127.0.0.1:0", environ={})
+    settings = load(
+        address="127.0.0.1:0", environ={"RERANK_GATEWAY__RETRIEVAL__ENGINE": "none"}
+    )
     async with (
         gateway(settings, EventLog()) as running,
         grpc.aio.insecure_channel(running.address) as channel,

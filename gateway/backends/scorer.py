@@ -5,6 +5,7 @@ normalisation are not here: they are functions of the numbers (`gateway.ranking`
 """
 
 import math
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,6 +26,21 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a collection says about a document that was found in it."""
+
+    bm25: float
+    """With the statistics of the whole collection; 0 or more."""
+    cosine: float
+    """Of the stored vector and the query's; -1 to 1."""
+
+
+Lookup = Callable[[Sequence[int]], Awaitable[Sequence[Evidence | None]]]
+"""From ranks received to what the collection says of the documents; None: nothing (any
+more). Raises nothing: a collection that cannot be asked says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRequest:
     """What one scorer is asked."""
 
@@ -39,6 +55,14 @@ class ScoreRequest:
     depth: int | None = None
     """Put only so many documents, from the first, to a model; None: as many as the
     backend that answers takes by default."""
+    lookup: Lookup | None = None
+    """Asks the collection that the documents were found in; None: a caller brought
+    them, or there is no vector of the query to compare with."""
+    space: str = ""
+    """Whose vectors the collection has; empty: its callers bring them."""
+    passages: int = 0
+    """Score a long document by its best passage, of at most so many; 0: as a whole, by
+    what the model reads of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,22 @@ from dataclasses import dataclass
 
 from gateway.backends.transport import open_transport
 from gateway.compose.built import Built, misconfigured
+from gateway.compose.embedder import embedder
 from gateway.compose.http_backend import http_backend
 from gateway.compose.local_backend import local_backend
+from gateway.compose.retrieval import retriever
 from gateway.compose.stack import Leaf, stack
 from gateway.events import Emit, Event
+from gateway.finding import Finding
 from gateway.inspecting import Inspecting, Watch
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Reranking, Reserve, Route
-from gateway.server import Server
+from gateway.search_contract import Fusion
+from gateway.searching import Searching, SearchRoute
+from gateway.server import Server, check_free
 from gateway.settings import LOCAL, BackendSettings, Settings
+from gateway.settings.models import NO_ENGINE
+from gateway.storing import Storing, StoringLimits
 
 __all__ = ["Gateway", "Leaf", "gateway", "stack"]
 
@@ -36,6 +43,8 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
         AddressError: It cannot listen where it should.
 
     """
+    # First of all: models and collections take seconds to open.
+    check_free(settings.server)
     watch = Watch()
 
     def tell(event: Event) -> None:
@@ -49,12 +58,33 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             for name, backend in sorted(settings.backends.items())
             if name in _used(settings) or name != LOCAL
         }
+        engine = await retriever(settings.retrieval, parts)
+        vectors = None
+        if settings.retrieval.engine != NO_ENGINE:
+            vectors = await embedder(settings.embedder, tell, parts)
         reserve = Reserve(
             share=settings.server.reserve_share,
             least_s=settings.server.reserve_least_s,
         )
+        reranking = Reranking(routes=_routes(settings, backends), reserve=reserve)
         server = Server(
-            reranking=Reranking(routes=_routes(settings, backends), reserve=reserve),
+            reranking=reranking,
+            searching=Searching(
+                retriever=engine,
+                finding=Finding(retriever=engine, embedder=vectors),
+                reranking=reranking,
+                routes=_search_routes(settings, backends),
+                reserve=reserve,
+                timeout_s=settings.retrieval.timeout_s,
+            ),
+            storing=Storing(
+                retriever=engine,
+                embedder=vectors,
+                limits=StoringLimits(
+                    max_document_bytes=settings.server.max_document_bytes
+                ),
+                embed_timeout_s=settings.embedder.import_timeout_s,
+            ),
             inspecting=Inspecting(
                 backends={name: built.configured for name, built in backends.items()},
                 watch=watch,
@@ -85,6 +115,24 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
             top_k=route.top_k,
             min_score=route.min_score,
             backend_min_scores=min_scores,
+            passages=(
+                route.max_passages if route.long_documents == "max_passage" else 0
+            ),
+        )
+        for name, route in settings.routes.items()
+    }
+
+
+def _search_routes(
+    settings: Settings, backends: dict[str, Built]
+) -> dict[str, SearchRoute]:
+    return {
+        name: SearchRoute(
+            enabled=route.enabled,
+            fusion=Fusion(route.fusion.upper()),
+            adaptive_weights=route.adaptive_weights,
+            top_k=route.top_k
+            or max(backends[each].top_k_found for each in route.backends),
         )
         for name, route in settings.routes.items()
     }

@@ -12,6 +12,7 @@ from gateway.events import Emit
 from gateway.inspecting import Configured
 from gateway.layers.timeout import Timeout
 from gateway.settings import BackendSettings
+from gateway.settings.models import DEFAULT_TOP_K
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ class Built:
     """With all its layers."""
     configured: Configured
     """What operators may know of it."""
+    top_k_found: int
+    """Documents of a search that it scores where nobody says how many."""
 
 
 def built(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Built:
@@ -45,7 +48,11 @@ def built(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Bu
         max_queued=settings.max_queued,
         timeout_s=settings.timeout_s,
     )
-    return Built(stack(leaf, name=name, settings=settings, emit=emit), configured)
+    return Built(
+        stack(leaf, name=name, settings=settings, emit=emit),
+        configured,
+        top_k_found=leaf.top_k_found,
+    )
 
 
 def misconfigured(name: str, settings: BackendSettings, problem: str) -> Built:
@@ -68,4 +75,4 @@ def misconfigured(name: str, settings: BackendSettings, problem: str) -> Built:
         timeout_s=settings.timeout_s,
         problem=problem,
     )
-    return Built(scorer, configured)
+    return Built(scorer, configured, top_k_found=settings.top_k or DEFAULT_TOP_K)

@@ -79,6 +79,7 @@ async def http_backend(
         listwise=settings.listwise or dialect.listwise(settings.model),
         in_flight=settings.max_in_flight or dialect.max_in_flight,
         top_k=settings.top_k or DEFAULT_TOP_K,
+        top_k_found=settings.top_k or DEFAULT_TOP_K,
         max_tokens=dialect.max_tokens,
         cuts_pairs=False,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer
 from gateway.compose.built import Built, built, misconfigured
+from gateway.compose.encoder import CannotOpen, bundled_encoder
 from gateway.compose.stack import Leaf
 from gateway.events import Emit
 from gateway.ranking.normalize import Scale
@@ -19,10 +20,6 @@ from gateway.settings.models import (
     LOCAL_THREADS,
     LOCAL_TOP_K,
 )
-
-
-class _CannotOpen(Exception):
-    """Why a model cannot be used, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +47,19 @@ async def local_backend(
         parts: Ends its threads.
 
     """
-    open_model = _open_cross_encoder if settings.model else _open_built_in
     threads = settings.threads or LOCAL_THREADS
     try:
-        # Half a second at least, in which nothing else could start.
-        opened = await asyncio.to_thread(open_model, name, settings, threads)
+        if settings.model:
+            # Half a second at least, in which nothing else could start.
+            opened = await asyncio.to_thread(
+                _open_cross_encoder, name, settings, threads
+            )
+        else:
+            opened = await _open_built_in(name, settings, threads)
     except ImportError as error:
         problem = f"{error.name} is missing: pip install 'rerank-gateway[local]'"
         return misconfigured(name, settings, problem)
-    except _CannotOpen as error:
+    except CannotOpen as error:
         return misconfigured(name, settings, str(error))
     parts.callback(opened.close)
     leaf = Leaf(
@@ -69,21 +70,17 @@ async def local_backend(
         # More calls at once would only make all of them late.
         in_flight=settings.max_in_flight or threads,
         top_k=settings.top_k or opened.top_k,
+        top_k_found=settings.top_k or DEFAULT_TOP_K,
         max_tokens=opened.max_tokens,
         cuts_pairs=True,
     )
     return built(leaf, name=name, settings=settings, emit=emit)
 
 
-def _open_built_in(name: str, settings: BackendSettings, threads: int) -> _Opened:
-    from gateway.backends.local.encoder import ENCODER_DIRECTORY, Encoder
-    from gateway.backends.local.inference import UnusableModel
+async def _open_built_in(name: str, settings: BackendSettings, threads: int) -> _Opened:
+    encoder = await bundled_encoder()
     from gateway.backends.local.scorer import LocalScorer
 
-    try:
-        encoder = Encoder.load(ENCODER_DIRECTORY)
-    except UnusableModel as error:
-        raise _CannotOpen(str(error)) from error
     scorer = LocalScorer(
         name=name,
         encoder=encoder,
@@ -114,7 +111,7 @@ def _open_cross_encoder(name: str, settings: BackendSettings, threads: int) -> _
         model, directory = _located(settings)
         cross_encoder = CrossEncoder.load(directory, max_tokens=settings.max_tokens)
     except UnusableModel as error:
-        raise _CannotOpen(str(error)) from error
+        raise CannotOpen(str(error)) from error
     scale = settings.scale or Scale.LOGIT
     scorer = CrossEncoderScorer(
         name=name, model=model, judge=cross_encoder, scale=scale, threads=threads

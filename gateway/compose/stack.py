@@ -8,6 +8,7 @@ from gateway.events import Emit
 from gateway.layers.chunk import Chunk
 from gateway.layers.depth import Depth
 from gateway.layers.limit import Limit
+from gateway.layers.passages import Passages
 from gateway.layers.record import Record
 from gateway.layers.shorten import Shorten
 from gateway.layers.timeout import Timeout
@@ -28,6 +29,8 @@ class Leaf:
     """Calls at once."""
     top_k: int
     """Documents to score where nobody says how many."""
+    top_k_found: int
+    """The same for documents that were found in a collection of ours."""
     max_tokens: int | None
     """In one pair; None: unknown, or any number."""
     cuts_pairs: bool
@@ -54,6 +57,15 @@ def stack(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Sc
         # Above Shorten: only the chunk with the long document is asked again. Above
         # Limit: the chunks of one request count as the calls that they are.
         scorer = Chunk(scorer, facts=facts)
-    # Outermost: what is not asked needs no layer.
+    if not leaf.listwise:
+        # Above Chunk: passages count as the documents that they are for the backend.
+        scorer = Passages(scorer)
+    # Outermost: what is not asked needs no layer. Above Passages: the caller counts
+    # documents.
     bounded = leaf.listwise and facts.max_documents
-    return Depth(scorer, default=leaf.top_k, most=facts if bounded else None)
+    return Depth(
+        scorer,
+        default=leaf.top_k,
+        default_found=leaf.top_k_found,
+        most=facts if bounded else None,
+    )

@@ -13,6 +13,7 @@ RetrieverError                                                 transient
  ├ StoreFull            no space left                             yes
  ├ DamagedStore         files missing, broken or not ours         no
  ├ MissingEngine        its package is not installed              no
+ ├ EngineSwitchedOff    none is configured                        no
  └ EngineFailed         anything else it says                     yes
 """
 
@@ -100,6 +101,10 @@ class DamagedStore(RetrieverError):
 
 class MissingEngine(RetrieverError):
     """The engine's package is not installed."""
+
+
+class EngineSwitchedOff(RetrieverError):
+    """The configuration wants no engine."""
 
 
 class EngineFailed(RetrieverError):

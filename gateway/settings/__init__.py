@@ -4,6 +4,8 @@ from gateway.settings.checks import SettingsError, checked
 from gateway.settings.models import (
     LOCAL,
     BackendSettings,
+    EmbedderSettings,
+    RetrievalSettings,
     RouteSettings,
     ServerSettings,
     Settings,
@@ -13,6 +15,8 @@ from gateway.settings.sources import load
 __all__ = [
     "LOCAL",
     "BackendSettings",
+    "EmbedderSettings",
+    "RetrievalSettings",
     "RouteSettings",
     "ServerSettings",
     "Settings",

@@ -10,9 +10,12 @@ from pydantic_core import ErrorDetails
 from gateway.backends.dialects import DIALECTS
 from gateway.backends.endpoint import locate
 from gateway.ranking.normalize import Scale
+from gateway.retrieval.embedders import DIALECTS as EMBEDDERS
 from gateway.settings.models import (
     LOCAL,
+    NO_EMBEDDER,
     BackendSettings,
+    EmbedderSettings,
     RouteSettings,
     ServerSettings,
     Settings,
@@ -32,6 +35,15 @@ _LARGEST_PORT = 65535
 _LOCAL_ONLY = ("threads", "max_cache_bytes", "max_tokens", "revision")
 _CROSS_ENCODER_ONLY = ("scale", "max_tokens", "revision")
 _BUILT_IN_ONLY = ("max_cache_bytes",)
+_EMBEDDER_HTTP_ONLY = (
+    "url",
+    "model",
+    "api_key_env",
+    "api_key_file",
+    "dimension",
+    "max_texts",
+    "max_in_flight",
+)
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -70,6 +82,7 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     problems += _backend_problems(settings)
     problems += _route_problems(raw)
     problems += _address_problems(settings)
+    problems += _embedder_problems(settings.embedder)
     if problems:
         # One for each path: what is wrong is not missing as well.
         first: dict[str, str] = {}
@@ -102,17 +115,20 @@ def _sections(raw: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]
 
 
 def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
-    for name, section in _sections(raw, "backends").items():
+    sections = {
+        f"backends.{name}": section
+        for name, section in _sections(raw, "backends").items()
+    }
+    for path, section in {**sections, "embedder": _section(raw, "embedder")}.items():
         for key in _OURS:
             if key in section:
-                yield f"backends.{name}.{key}: there is no such setting"
+                yield f"{path}.{key}: there is no such setting"
 
 
 def _valid_parts(raw: Mapping[str, Any]) -> Settings:
     """Take what is right in a configuration, so that the rest can be checked too."""
-    server = raw.get("server")
     return Settings.model_construct(
-        server=_valid(ServerSettings, server if isinstance(server, Mapping) else {}),
+        server=_valid(ServerSettings, _section(raw, "server")),
         routes={
             name: _valid(RouteSettings, section)
             for name, section in _sections(raw, "routes").items()
@@ -122,7 +138,13 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
             for name, section in _sections(raw, "backends").items()
             if isinstance(section.get("dialect"), str)
         },
+        embedder=_valid(EmbedderSettings, _section(raw, "embedder")),
     )
+
+
+def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = raw.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def _valid(kind: type[M], section: Mapping[str, Any]) -> M:
@@ -208,6 +230,34 @@ def _route_problems(raw: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}: there is no backend {backend!r}"
             if backend in backends[:place]:
                 yield f"{path}: {backend!r} is there twice"
+
+
+def _embedder_problems(embedder: EmbedderSettings) -> Iterator[str]:
+    path, given = "embedder", embedder.model_fields_set
+    if embedder.dialect in (LOCAL, NO_EMBEDDER):
+        for key in _EMBEDDER_HTTP_ONLY:
+            if key in given:
+                yield f"{path}.{key}: only for an embedder behind HTTP"
+        return
+    dialect = EMBEDDERS.get(embedder.dialect)
+    if dialect is None:
+        known = ", ".join([*EMBEDDERS, LOCAL, NO_EMBEDDER])
+        yield f"{path}.dialect: must be one of {known}"
+        return
+    if "threads" in given:
+        yield f"{path}.threads: only for the built-in model"
+    url = embedder.url or dialect.home
+    if not url:
+        yield f"{path}.url: is required, such as http://localhost:8082"
+    else:
+        try:
+            locate(url, dialect.path)
+        except ValueError as error:
+            yield f"{path}.url: {error}"
+    if dialect.needs_model and not embedder.model:
+        yield f"{path}.model: is required by {embedder.dialect}"
+    if embedder.api_key_env and embedder.api_key_file:
+        yield f"{path}.api_key_file: the key is in api_key_env already"
 
 
 def _address_problems(settings: Settings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -10,6 +10,12 @@ from gateway.ranking.normalize import Scale
 
 LOCAL = "local"
 """The dialect of what runs in this process, and the name of the built-in scorer."""
+
+NO_EMBEDDER = "none"
+"""The dialect of an embedder that is none."""
+
+NO_ENGINE = "none"
+"""The engine that is none: only Rerank is served."""
 
 _MIB = 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -60,6 +66,72 @@ class RouteSettings(_Section):
     timeout_s: Seconds = 30.0
     min_score: Share | None = None
     """Threshold where neither the request nor the backend has one; unset: none."""
+    enabled: bool = True
+    """Whether a Search that does not say reranks."""
+    fusion: Literal["rrf", "zscore"] = "rrf"
+    """How a Search that does not say joins its two legs."""
+    adaptive_weights: bool = False
+    """Weigh the legs of a Search by the length of the query, where it does not say."""
+    long_documents: Literal["truncate", "max_passage"] = "truncate"
+    """`max_passage`: split, and score by the best passage; for pointwise models."""
+    max_passages: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Of one document, where they are split."""
+
+
+class RetrievalSettings(_Section):
+    """Where documents are stored and found."""
+
+    engine: Literal["embedded", "none"] = "embedded"
+    """`embedded`: LanceDB in this process; `none`: Search is not served."""
+    path: str = ""
+    """The folder of the embedded engine; unset: below the user's data folder."""
+    timeout_s: Seconds = 5.0
+    """How long finding candidates may take."""
+    vector_index_from: Count = 5000
+    """From how many documents on vectors get an index; below, all are compared."""
+    tidy_every_s: Seconds = 1.0
+    """How often it is looked whether indexes are behind."""
+    keep_versions_s: Seconds = 600.0
+    """How long a superseded version is kept for searches that read it."""
+
+
+class EmbedderSettings(_Section):
+    """Who makes vectors of documents and of queries."""
+
+    dialect: str = LOCAL
+    """`local`: the built-in model; `none`: full-text search only, unless callers bring
+    vectors; else a vendor."""
+    url: str = ""
+    """Base url or full endpoint; unset: the vendor's own, where there is one."""
+    model: str = ""
+    """As the vendor calls it."""
+    api_key_env: str = ""
+    """Name of the environment variable that holds the key."""
+    api_key_file: str = ""
+    """Path of a file that holds the key."""
+    timeout_s: Seconds = 10.0
+    """For one call."""
+    fair_s: Seconds = 0.5
+    """A call that was ended sooner than this does not blame the backend."""
+    import_timeout_s: Seconds = 120.0
+    """For all documents of one batch of an import."""
+    dimension: Annotated[int, Field(ge=1, le=8192)] | None = None
+    """What every vector must have; unset: what the first one has."""
+    max_texts: Count | None = None
+    """In one call; unset: what the backend tells, else the dialect's."""
+    max_in_flight: Count | None = None
+    """Calls at once for one batch; unset: the dialect's."""
+    threads: Count | None = None
+    """Local only: CPU threads; unset: one per core, at most 4."""
+    max_cache_bytes: Annotated[int, Field(ge=0)] = 16 * _MIB
+    """For remembered vectors of queries, about 2 KB each."""
+    cache_ttl_s: Seconds = 3600.0
+    """How long the vector of a query is remembered."""
+
+    api_key: SecretStr | None = Field(default=None, exclude=True)
+    """The key itself: read from its place, never from the configuration."""
+    problem: str = ""
+    """Why it cannot be asked although it is configured correctly."""
 
 
 class BackendSettings(_Section):
@@ -100,7 +172,7 @@ class BackendSettings(_Section):
     """The score of a document depends on its companions: never split a request."""
     top_k: Count | None = None
     """Documents to score where neither request nor route says; unset: 100, or 20 for
-    the built-in scorer."""
+    the built-in scorer where it has to encode them."""
     min_score: Share | None = None
     """Replaces the route's for what this backend scores."""
     threads: Count | None = None
@@ -134,3 +206,15 @@ class Settings(_Section):
     server: ServerSettings = ServerSettings()
     routes: dict[Name, RouteSettings] = {}
     backends: dict[Name, BackendSettings] = {}
+    retrieval: RetrievalSettings = RetrievalSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+
+    @property
+    def reranking_only(self) -> "Settings":
+        """The same without collections, which take seconds to open."""
+        return self.model_copy(
+            update={
+                "retrieval": self.retrieval.model_copy(update={"engine": NO_ENGINE}),
+                "embedder": self.embedder.model_copy(update={"dialect": NO_EMBEDDER}),
+            }
+        )

@@ -7,12 +7,20 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
 from gateway.settings.checks import SettingsError, checked
-from gateway.settings.models import BackendSettings, Settings
+from gateway.settings.models import (
+    BackendSettings,
+    EmbedderSettings,
+    RetrievalSettings,
+    Settings,
+)
+from gateway.settings.places import data_folder
+
+S = TypeVar("S", BackendSettings, EmbedderSettings)
 
 _PREFIX = "RERANK_GATEWAY__"
 _FILE = "RERANK_GATEWAY_CONFIG"
@@ -50,7 +58,9 @@ def load(
             "backends": {
                 name: _with_key(backend, env)
                 for name, backend in settings.backends.items()
-            }
+            },
+            "embedder": _with_key(settings.embedder, env),
+            "retrieval": _with_path(settings.retrieval, env),
         }
     )
 
@@ -118,7 +128,16 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def _with_key(backend: BackendSettings, env: Mapping[str, str]) -> BackendSettings:
+def _with_path(
+    retrieval: RetrievalSettings, env: Mapping[str, str]
+) -> RetrievalSettings:
+    """Fill in where the embedded engine stores, if nobody says."""
+    given = Path(retrieval.path).expanduser()
+    path = str(given if retrieval.path else data_folder(env) / "collections")
+    return retrieval.model_copy(update={"path": path})
+
+
+def _with_key(backend: S, env: Mapping[str, str]) -> S:
     """Fetch a backend's key, or say why it cannot be asked without it."""
     key, problem = "", ""
     if backend.api_key_env:

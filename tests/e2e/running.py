@@ -48,7 +48,13 @@ async def running(
         emit: Told what happened; None: all of it is logged.
 
     """
-    env = {KEY_VARIABLE: KEY, **(environ or {}), **dict(_variables(settings))}
+    env = {
+        KEY_VARIABLE: KEY,
+        # Most tests are about Rerank, and none may touch the user's collections.
+        "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
+        **(environ or {}),
+        **dict(_variables(settings)),
+    }
     loaded = load(address="127.0.0.1:0", environ=env)
     async with (
         gateway(loaded, emit or _log_each) as started,

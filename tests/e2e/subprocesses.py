@@ -11,7 +11,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "protos")])}
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "protos")]),
+    # Most tests are about Rerank, and none may touch the user's collections.
+    "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
+}
 
 # A loaded machine may need seconds to start Python; a test never waits this long.
 _PATIENCE_S = 60.0

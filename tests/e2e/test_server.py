@@ -119,7 +119,7 @@ async def test_health_does_not_know_services_that_are_not_served(scene: Scene) -
 
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub.Check(
-            health_pb2.HealthCheckRequest(service="rerank.v1.SearchService"),
+            health_pb2.HealthCheckRequest(service="rerank.v1.NoService"),
             timeout=20,
         )
 

@@ -1,16 +1,38 @@
 """Put only the first documents to a model: the rest keeps its place below them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from gateway.backends.errors import Unavailable
 from gateway.backends.facts import Facts
-from gateway.backends.scorer import Scorer
+from gateway.backends.scorer import Evidence, Scorer
 from gateway.layers.depth import Depth
 from tests.support.scorers import FakeScorer, asking, fails
 
 
-def cut(scorer: Scorer, *, default: int = 100, most: Facts | None = None) -> Depth:
-    return Depth(scorer, default=default, most=most)
+def cut(
+    scorer: Scorer,
+    *,
+    default: int = 100,
+    default_found: int = 100,
+    most: Facts | None = None,
+) -> Depth:
+    return Depth(scorer, default=default, default_found=default_found, most=most)
+
+
+async def test_what_a_collection_tells_about_may_go_deeper() -> None:
+    async def lookup(ranks: Sequence[int]) -> Sequence[Evidence | None]:
+        return [None for _ in ranks]
+
+    backend = FakeScorer()
+    cutting = cut(backend, default=1, default_found=3)
+    await cutting.score(asking("1", "2", "3", "4"))
+    found = replace(asking("1", "2", "3", "4"), lookup=lookup)
+    await cutting.score(found)
+    await cutting.score(replace(found, depth=2))
+    assert backend.sizes == [1, 3, 2]
 
 
 async def test_only_the_first_documents_are_asked_about() -> None:

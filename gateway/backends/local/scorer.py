@@ -1,17 +1,18 @@
 """The built-in scorer: BM25, a small encoder and the order received, on the CPU."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-from gateway.backends.errors import Internal
-from gateway.backends.local.blend import blend, blend_brought, unit
+from gateway.backends.errors import Internal, Unavailable
+from gateway.backends.local.blend import blend, blend_brought, blend_evidence, unit
 from gateway.backends.local.encoder import Encoder
 from gateway.backends.local.features import MAX_CHARACTERS, Features, TextEncoder
 from gateway.backends.local.inference import InferenceFailed
 from gateway.backends.local.threads import Closed
 from gateway.backends.local.workshop import Workshop
-from gateway.backends.scorer import ScoreRequest, Scores
+from gateway.backends.scorer import Lookup, ScoreRequest, Scores
 from gateway.ranking.normalize import Scale
 
 
@@ -22,8 +23,9 @@ class LocalScorer:
     and positive, 0 on average, comparable within the request only. The rank received
     is one of the judges, so this scorer does not throw away what a retriever knew.
 
-    If the query and every document bring vectors of one dimension, these are compared
-    and nothing is encoded; otherwise brought vectors are ignored. Instructions are
+    Documents that were found in a collection are judged by its BM25 and its vectors, and
+    nothing is encoded. If the query and every document bring vectors of one dimension,
+    these are compared, likewise; otherwise brought vectors are ignored. Instructions are
     ignored. Neither the deadline nor the number of requests is watched: a `Timeout`
     cancels, a `Limit` queues.
 
@@ -49,7 +51,10 @@ class LocalScorer:
         )
 
     async def score(self, request: ScoreRequest) -> Scores:
-        """Judge every document; all of them get a number.
+        """Judge every document.
+
+        All of them get a number, but those that were deleted from their collection while
+        it was searched.
 
         `truncated` are the documents of which the encoder read only the first 160 word
         pieces, or BM25 only the first 32 768 characters.
@@ -58,9 +63,12 @@ class LocalScorer:
 
         Raises:
             Internal: The encoder failed, or the scorer is closed.
+            Unavailable: The collection that the documents were found in is silent.
 
         """
         try:
+            if request.lookup is not None:
+                return await self._score_found(request, request.lookup)
             if _brings_vectors(request):
                 return await self._score_brought(request)
             return await self._score_texts(request)
@@ -68,6 +76,20 @@ class LocalScorer:
             raise Internal(self._name, f"the encoder failed: {error}") from error
         except Closed as error:
             raise Internal(self._name, "closed while it was needed") from error
+
+    async def _score_found(self, request: ScoreRequest, lookup: Lookup) -> Scores:
+        """Judge what was found in a collection by what the collection says of it."""
+        evidence = await lookup(_ranks(request))
+        if not any(evidence):
+            detail = "the collection says nothing of these documents"
+            raise Unavailable(self._name, detail)
+        known = [place for place, each in enumerate(evidence) if each is not None]
+        judged = blend_evidence([each for each in evidence if each is not None])
+        raw: list[float | None] = [None] * len(evidence)
+        for place, number in zip(known, judged, strict=True):
+            raw[place] = number
+        model = f"{request.space or 'brought-vectors'}+bm25"
+        return self._scores(raw, model=model, truncated=set())
 
     def close(self) -> None:
         """End the threads; what is asked for from now on fails as `Internal`.
@@ -114,7 +136,9 @@ class LocalScorer:
         )
         return query, documents
 
-    def _scores(self, raw: list[float], *, model: str, truncated: set[int]) -> Scores:
+    def _scores(
+        self, raw: Sequence[float | None], *, model: str, truncated: set[int]
+    ) -> Scores:
         return Scores(
             raw=tuple(raw),
             scale=Scale.RELATIVE,

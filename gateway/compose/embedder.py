@@ -1,0 +1,115 @@
+"""Build the embedder and the layers around it."""
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from gateway.backends.endpoint import locate
+from gateway.backends.facts import Facts
+from gateway.backends.transport import open_transport
+from gateway.compose.encoder import CannotOpen, bundled_encoder
+from gateway.concurrency import in_the_background
+from gateway.discovery import Discovery
+from gateway.events import Emit
+from gateway.retrieval.embedder import Embedder
+from gateway.retrieval.embedders import DIALECTS
+from gateway.retrieval.embedders.refusing import RefusingEmbedder
+from gateway.settings import LOCAL, EmbedderSettings
+from gateway.settings.models import LOCAL_THREADS, NO_EMBEDDER
+
+if TYPE_CHECKING:
+    from gateway.retrieval.embedders.dialect import Dialect
+
+NAME = "embedder"
+"""What it is called in errors."""
+
+
+async def embedder(
+    settings: EmbedderSettings, emit: Emit, parts: AsyncExitStack
+) -> Embedder | None:
+    """Put the layers around what makes vectors; None: only callers bring vectors.
+
+    Args:
+        settings: Its configuration, which was checked.
+        emit: Told what happens.
+        parts: Ends what is begun here.
+
+    """
+    if settings.dialect == NO_EMBEDDER:
+        return None
+    if settings.problem:
+        return RefusingEmbedder(name=NAME, problem=settings.problem)
+    # The base install has no numpy, which they all need.
+    from gateway.retrieval.embedders.batch import Batch
+    from gateway.retrieval.embedders.remember import Remember
+    from gateway.retrieval.embedders.timeout import Timeout
+
+    if settings.dialect == LOCAL:
+        try:
+            leaf, facts, in_flight = await _local(settings, parts)
+        except CannotOpen as error:
+            return RefusingEmbedder(name=NAME, problem=str(error))
+    else:
+        dialect = DIALECTS[settings.dialect]
+        leaf, facts, in_flight = await _http(settings, dialect, emit, parts)
+    made: Embedder = Timeout(
+        leaf, backend=NAME, attempt_s=settings.timeout_s, fair_s=settings.fair_s
+    )
+    # Above Timeout: each batch has the whole limit.
+    made = Batch(made, backend=NAME, facts=facts, in_flight=in_flight)
+    # Outermost: what is remembered is asked of nobody.
+    return Remember(
+        made, max_bytes=settings.max_cache_bytes, ttl_s=settings.cache_ttl_s
+    )
+
+
+async def _local(
+    settings: EmbedderSettings, parts: AsyncExitStack
+) -> tuple[Embedder, Facts, int]:
+    encoder = await bundled_encoder()
+    from gateway.retrieval.embedders.local import LocalEmbedder
+
+    threads = settings.threads or LOCAL_THREADS
+    leaf = LocalEmbedder(name=NAME, encoder=encoder, threads=threads)
+    parts.callback(leaf.close)
+    # Batches as small as the threads keep a query from waiting behind an import.
+    facts = Facts(max_documents=4 * threads, model=leaf.model, fixed=True)
+    return leaf, facts, 1
+
+
+async def _http(
+    settings: EmbedderSettings, dialect: "Dialect", emit: Emit, parts: AsyncExitStack
+) -> tuple[Embedder, Facts, int]:
+    from gateway.retrieval.embedders.http import HttpEmbedder
+
+    endpoint = locate(settings.url or dialect.home, dialect.path)
+    facts = Facts(
+        max_documents=settings.max_texts or dialect.max_texts,
+        model=settings.model,
+        fixed=settings.max_texts is not None,
+    )
+    transport = open_transport()
+    parts.push_async_callback(transport.aclose)
+    key = settings.api_key
+    headers = dialect.credentials(key.get_secret_value()) if key else {}
+    if dialect.info:
+        discovery = Discovery(
+            backend=NAME,
+            base_url=endpoint.base,
+            info=dialect.info,
+            headers=headers,
+            transport=transport,
+            facts=facts,
+            emit=emit,
+        )
+        await parts.enter_async_context(in_the_background(discovery.run()))
+    leaf = HttpEmbedder(
+        name=NAME,
+        dialect=dialect,
+        url=endpoint.rerank,
+        headers=headers,
+        transport=transport,
+        facts=facts,
+        model=settings.model,
+        dimension=settings.dimension,
+    )
+    return leaf, facts, settings.max_in_flight or dialect.max_in_flight

@@ -1,0 +1,248 @@
+"""The use case Search: find, make diverse, rerank, and say truthfully what happened."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.backends.scorer import Evidence, Lookup
+from gateway.contract import Document, Outcome, Rerank, Reranked
+from gateway.engine_errors import told_to_caller
+from gateway.errors import OutOfTime, UnknownRoute
+from gateway.finding import Finding
+from gateway.legs import Plan
+from gateway.ranking.candidates import Weights, weights_for
+from gateway.reranking import Reranking, Reserve
+from gateway.retrieval.retriever import Retriever, RetrieverError
+from gateway.search_answer import answer
+from gateway.search_contract import (
+    DEFAULT_CANDIDATES,
+    Fusion,
+    Search,
+    Searched,
+)
+from gateway.search_course import Course
+
+if TYPE_CHECKING:
+    from gateway.retrieval.retriever import Vector
+
+# What the legs may use of the time, where reranking comes after them.
+_SHARE_OF_LEGS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRoute:
+    """How searches over one route go, where the request does not say."""
+
+    enabled: bool
+    """Whether to rerank."""
+    fusion: Fusion
+    adaptive_weights: bool
+    top_k: int
+    """The most documents that any backend of the route scores by itself."""
+
+
+class Searching:
+    """Answers one search.
+
+    Args:
+        retriever: Where documents are.
+        finding: Stage 1.
+        reranking: Stage 2.
+        routes: By name.
+        reserve: What of a caller's deadline is kept for the way back.
+        timeout_s: How long stage 1 may take where the caller sets no time.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        finding: Finding,
+        reranking: Reranking,
+        routes: Mapping[str, SearchRoute],
+        reserve: Reserve,
+        timeout_s: float,
+    ) -> None:
+        self._retriever = retriever
+        self._finding = finding
+        self._reranking = reranking
+        self._routes = routes
+        self._reserve = reserve
+        self._timeout_s = timeout_s
+
+    async def search(self, ask: Search) -> Searched:
+        """Answer once.
+
+        Raises:
+            GatewayError: Nothing could be searched, or the rerank failed and the order
+                before it is not wanted.
+
+        """
+        course, to_score = await self._before_reranking(ask)
+        return await self._reranked(ask, course, to_score)
+
+    async def progressively(self, ask: Search) -> AsyncIterator[Searched]:
+        """Answer twice: with the order before reranking, and then as `search` does."""
+        course, to_score = await self._before_reranking(ask)
+        yield answer(course, Outcome.PENDING, now=_now())
+        yield await self._reranked(ask, course, to_score)
+
+    async def _before_reranking(self, ask: Search) -> tuple[Course, list[int]]:
+        """Find, make diverse if that comes first, and bring what is to be scored."""
+        route = self._route(ask)
+        wanted = ask.rerank.enabled
+        wants_rerank = route.enabled if wanted is None else wanted
+        wants_rerank = wants_rerank and bool(ask.query.strip())
+        began = _now()
+        until = self._until(ask, began)
+        if until <= began:
+            raise OutOfTime
+        depth = (ask.rerank.top_k or route.top_k) if wants_rerank else 0
+        found = await self._finding.find(ask, _plan(ask, route, depth, began, until))
+        course = Course(ask, found, began=began, wants_rerank=wants_rerank)
+        if mmr := course.mmr_first:
+            began = _now()
+            vectors = await self._vectors(ask, course, course.order)
+            course.diversify(mmr, vectors, duration_s=_now() - began)
+        to_score = course.to_score(depth)
+        await self._bring(ask, course, to_score)
+        return course, course.to_score(depth)
+
+    async def _reranked(
+        self, ask: Search, course: Course, places: Sequence[int]
+    ) -> Searched:
+        if course.wants_rerank:
+            course.rerank(places, await self._rerank(ask, course, places))
+            if ask.mmr and not course.mmr_first:
+                began = _now()
+                vectors = await self._vectors(ask, course, course.scored)
+                course.diversify_scored(ask.mmr, vectors, duration_s=_now() - began)
+        await self._bring(ask, course, ())
+        return answer(course, Outcome.NOT_REQUESTED, now=_now())
+
+    async def _rerank(
+        self, ask: Search, course: Course, places: Sequence[int]
+    ) -> Reranked:
+        wish, timeouts_s = ask.rerank, []
+        if wish.timeout_s is not None:
+            timeouts_s.append(wish.timeout_s)
+        if ask.timeout_s is not None:
+            left_s = course.began + ask.timeout_s - _now()
+            timeouts_s.append(max(left_s, 0.0))
+        documents = [course.documents[course.id_of(place)] for place in places]
+        return await self._reranking.rerank(
+            Rerank(
+                query=ask.query,
+                documents=tuple(
+                    Document(title=each.title, text=each.text, group_id=each.group_id)
+                    for each in documents
+                ),
+                route=wish.route,
+                top_k=wish.top_k,
+                min_score=wish.min_score,
+                timeout_s=min(timeouts_s, default=None),
+                deadline=ask.deadline,
+                found_by=course.method,
+                instruction=wish.instruction,
+                keep_order=ask.keep_order,
+                lookup=self._lookup(ask, course, places),
+                space=course.found.space,
+            )
+        )
+
+    def _lookup(
+        self, ask: Search, course: Course, places: Sequence[int]
+    ) -> Lookup | None:
+        """Let a scorer ask for what the legs left out; None where there is no vector."""
+        vector = course.found.vector
+        if vector is None:
+            return None
+
+        async def look_up(ranks: Sequence[int]) -> Sequence[Evidence | None]:
+            found = [course.found.documents[places[rank - 1]] for rank in ranks]
+            known = {each.id: (each.bm25_score, each.vector_score) for each in found}
+            unknown = [name for name, scores in known.items() if None in scores]
+            if unknown:
+                try:
+                    scored = await self._retriever.scores(
+                        ask.collection, unknown, text=ask.query, vector=vector
+                    )
+                except RetrieverError:
+                    scored = {}  # a scorer that needs them says so
+                for each, says in scored.items():
+                    known[each] = (says.bm25, says.cosine)
+            return [
+                None if bm25 is None or cosine is None else Evidence(bm25, cosine)
+                for bm25, cosine in (known[each.id] for each in found)
+            ]
+
+        return look_up
+
+    async def _vectors(
+        self, ask: Search, course: Course, places: Sequence[int]
+    ) -> "Mapping[str, Vector] | RetrieverError":
+        names = [course.id_of(place) for place in places]
+        try:
+            return await self._retriever.vectors(ask.collection, names)
+        except RetrieverError as error:
+            return error  # MMR is left out, and the answer says so
+
+    async def _bring(self, ask: Search, course: Course, places: Sequence[int]) -> None:
+        """Bring the documents that are scored or may be in the answer, once each."""
+        if names := course.needs(places):
+            with told_to_caller(ask.collection):
+                documents = await self._retriever.get(
+                    ask.collection, names, with_vectors=ask.with_vectors
+                )
+            course.bring(names, documents)
+
+    def _route(self, ask: Search) -> SearchRoute:
+        route = self._routes.get(ask.rerank.route)
+        if route is None:
+            if ask.rerank.enabled is not False:
+                raise UnknownRoute(ask.rerank.route)
+            route = SearchRoute(
+                enabled=False,
+                fusion=Fusion.RRF,
+                adaptive_weights=False,
+                top_k=DEFAULT_CANDIDATES,
+            )
+        return route
+
+    def _until(self, ask: Search, now: float) -> float:
+        """Tell when stage 1 must have something, in event-loop seconds."""
+        until = now + self._timeout_s
+        if ask.timeout_s is not None:
+            until = min(until, now + ask.timeout_s)
+        if ask.deadline is not None:
+            remaining_s = ask.deadline - now
+            until = min(until, ask.deadline - self._reserve.of(remaining_s))
+        return until
+
+
+def _plan(
+    ask: Search, route: SearchRoute, depth: int, now: float, until: float
+) -> Plan:
+    wish = ask.retrieval
+    adaptive = wish.adaptive_weights
+    weights = Weights(1.0, 1.0)
+    if route.adaptive_weights if adaptive is None else adaptive:
+        weights = weights_for(ask.query)
+    share = _SHARE_OF_LEGS if depth else 1.0
+    return Plan(
+        candidates=wish.candidates
+        or max(DEFAULT_CANDIDATES, ask.limit + ask.offset, depth),
+        fusion=wish.fusion or route.fusion,
+        weights=Weights(
+            bm25=weights.bm25 if wish.bm25_weight is None else wish.bm25_weight,
+            vector=weights.vector if wish.vector_weight is None else wish.vector_weight,
+        ),
+        soft_deadline=now + (until - now) * share,
+        deadline=until,
+    )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
