@@ -438,9 +438,12 @@ def test_every_mistake_is_named_at_once() -> None:
     ]
 
 
-def test_candidates_are_not_blamed_for_a_page_that_is_wrong_itself() -> None:
+def test_nothing_else_is_blamed_for_a_limit_that_is_wrong_itself() -> None:
     message = SearchRequest(
-        query="q", limit=1001, retrieval=RetrievalOptions(candidates=10)
+        query="q",
+        limit=1001,
+        offset=9500,
+        retrieval=RetrievalOptions(candidates=10),
     )
     assert [field for field, _ in violations(message)] == ["limit"]
 

@@ -195,8 +195,13 @@ def test_exactly_as_many_documents_are_there_as_fit(
         assert response.ByteSize() > max_bytes
 
 
-def test_the_very_byte_counts() -> None:
-    answer = searched(*(result(rank) for rank in range(1, 4)))
+@pytest.mark.parametrize("length", [0, 40, 200, 20_000])
+def test_the_very_byte_counts(length: int) -> None:
+    # Lengths in a message take one to three bytes themselves.
+    text = "x" * length
+    answer = searched(
+        *(result(rank, document=stored("a", text)) for rank in range(1, 4))
+    )
     size = written(answer).ByteSize()
     assert with_documents(written(answer, max_bytes=size)) == [1, 2, 3]
     assert with_documents(written(answer, max_bytes=size - 1)) == [1, 2]

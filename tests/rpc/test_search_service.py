@@ -250,6 +250,21 @@ async def test_a_progressive_search_answers_twice() -> None:
     assert searching.ended.is_set()
 
 
+async def test_what_is_around_a_progressive_answer_counts_as_well() -> None:
+    request = SearchRequest(query="q", max_response_bytes=65_536)
+    searching = Playing(found("x" * 60_000))
+    searching.may_go_on.set()
+    async with serving(searching) as stub:
+        spare = 65_536 - (await stub.Search(request)).ByteSize()
+        searching.answer = found("x" * (60_000 + spare))
+        once = await stub.Search(request)
+        call = stub.SearchProgressive(ProgressiveRequest(search=request))
+        twice = [each async for each in call]
+    assert once.ByteSize() == 65_536
+    assert once.results[0].HasField("document")
+    assert all(each.ByteSize() <= 65_536 for each in twice)
+
+
 async def test_a_progressive_search_needs_a_search() -> None:
     async with serving(Playing()) as stub:
         error = await refusal(stub, ProgressiveRequest())
