@@ -172,26 +172,30 @@ class LanceRetriever:
     ) -> tuple[Document, ...]:
         """Bring documents by their ids."""
         table = await self._table(collection)
-        return await table.get(ids, with_vectors=with_vectors)
+        return await table.reading.get(ids, with_vectors=with_vectors)
 
     async def vectors(
         self, collection: str, ids: Sequence[str]
     ) -> Mapping[str, "Vector"]:
         """Bring vectors alone."""
-        return await (await self._table(collection)).vectors(ids)
+        return await (await self._table(collection)).reading.vectors(ids)
 
     async def search(self, collection: str, query: Query) -> Found:
         """Search both legs at once."""
         table = await self._table(collection)
-        where = table.where(query.filter)
+        where = table.legs.where(query.filter)
         if query.vector is not None:
             table.layout.check_vector(query.vector, query.embedder)
         version = await table.reached(query.min_version, query.deadline)
         by_words = by_vector = None
         if query.text.strip():
-            by_words = table.bm25(query.text, query.candidates, where)
+            by_words = table.legs.bm25(
+                query.text, query.candidates, where, version=version
+            )
         if query.vector is not None and table.layout.dimension:
-            by_vector = table.nearest(query.vector, query.candidates, where)
+            by_vector = table.legs.nearest(
+                query.vector, query.candidates, where, version=version
+            )
         legs = [each for each in (by_words, by_vector) if each is not None]
         found = list(await asyncio.gather(*legs))
         return Found(
@@ -204,7 +208,7 @@ class LanceRetriever:
         self, collection: str, ids: Sequence[str], *, text: str, vector: "Vector | None"
     ) -> Mapping[str, Scored]:
         """Look up what a leg left out."""
-        return await (await self._table(collection)).scores(ids, text, vector)
+        return await (await self._table(collection)).legs.scores(ids, text, vector)
 
     async def _open_all(self) -> None:
         for name in await asyncio.to_thread(self._opened().names):
