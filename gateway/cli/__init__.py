@@ -12,6 +12,7 @@ import typer
 from gateway.cli.backends import backends
 from gateway.cli.check import check
 from gateway.cli.collections import collections
+from gateway.cli.evaluate import evaluate
 from gateway.cli.failing import MISTAKE, fail
 from gateway.cli.importing import import_
 from gateway.cli.rerank import rerank
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, check, backends, rerank, search, collections):
+for command in (serve, check, backends, rerank, search, collections, evaluate):
     app.command()(command)
 app.command("import")(import_)
 
