@@ -1,6 +1,7 @@
 """The embedded engine: the contract, and what only a folder on a disk can go through."""
 
 import asyncio
+import random
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -189,6 +190,62 @@ async def test_what_is_written_gets_into_the_indexes(tmp_path: Path) -> None:
         assert scores["b1"].cosine == pytest.approx(
             found.vector.hits[0].score, abs=1e-5
         )
+
+
+async def test_what_a_search_remembers_is_never_out_of_date(tmp_path: Path) -> None:
+    """Rows move with every write and with housekeeping, and keep their names."""
+    async with opened(tmp_path, tidy_every_s=0.001, vector_index_from=100) as engine:
+        await make_books(engine)
+        chance = random.Random(3)
+        stored: dict[str, str] = {}
+        for number in range(12):
+            for name in {
+                f"{chance.choice('abcd')}{chance.randrange(40)}" for _ in "12"
+            }:
+                if stored.pop(name, None) and chance.random() < 0.3:
+                    await engine.delete("books", [name])
+                    continue
+                letter = stored[name] = chance.choice("abcd")
+                text = f"x w{name} {letter}{letter}{letter}"
+                moved = Document(name, "", text, pointing(letter))
+                await engine.upsert("books", [moved], embedder="")
+            letter = chance.choice("abcd")
+            found, _ = await asyncio.gather(
+                ask(engine, letter * 3, to=letter, candidates=100),
+                engine.upsert("books", [document("d99", "nothing")], embedder=""),
+            )
+            wanted = sorted(name for name in stored if stored[name] == letter)
+            assert sorted(ids(found.bm25)) == wanted, number
+            near = set(ids(found.vector)) - {"d99"}
+            assert near == set(stored), number
+            brought = await engine.vectors("books", [*stored, "nobody"])
+            assert {name: int(each.argmax()) for name, each in brought.items()} == {
+                name: int(pointing(stored[name]).argmax()) for name in stored
+            }
+            some = list(stored)[:5]
+            back = await engine.get("books", some, with_vectors=False)
+            assert [each.text.split()[1] for each in back] == [
+                f"w{each}" for each in some
+            ]
+
+
+async def test_scores_of_what_is_indexed_are_those_of_the_list(tmp_path: Path) -> None:
+    async with opened(tmp_path) as engine:
+        await make_books(engine)
+        many = [document(f"a{n}", f"x w{n % 7} " + "y " * (n % 5)) for n in range(200)]
+        await engine.upsert("books", many, embedder="")
+        await (await engine._table("books")).tidy(keep_versions_s=600.0)
+        await engine.upsert(
+            "books", [document(f"b{n}", f"x w{n}") for n in range(20)], embedder=""
+        )
+        leg = (await ask(engine, "x w3", candidates=300)).bm25
+        assert leg is not None
+        listed = {hit.id: hit.score for hit in leg.hits}
+        asked = ["a3", "a4", "a199", "b3", "b4"]
+        looked = await engine.scores("books", asked, text="x w3", vector=None)
+        for name in asked:
+            near = 1e-5 if name.startswith("a") else 0.01 * max(listed.values())
+            assert looked[name].bm25 == pytest.approx(listed[name], abs=near)
 
 
 @pytest.fixture(scope="module")

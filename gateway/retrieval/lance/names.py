@@ -71,7 +71,12 @@ class Names:
         missing = [each for each in numbers if each not in self._fragments]
         if not missing:
             return
-        query = self._table.query().fragment_ids(missing)
+        ranges = (
+            f"(_rowid >= {number << _OFFSET_BITS} AND "
+            f"_rowid < {(number + 1) << _OFFSET_BITS})"
+            for number in missing
+        )
+        query = self._table.query().where(" OR ".join(ranges))
         read = await query.select(["id"]).with_row_id().to_arrow()
         rows = read["_rowid"].to_numpy()
         ids = read["id"].combine_chunks()
