@@ -244,7 +244,7 @@ async def test_scores_of_what_is_indexed_are_those_of_the_list(tmp_path: Path) -
         asked = ["a3", "a4", "a199", "b3", "b4"]
         looked = await engine.scores("books", asked, text="x w3", vector=None)
         for name in asked:
-            near = 1e-5 if name.startswith("a") else 0.01 * max(listed.values())
+            near = 1e-5 if name.startswith("a") else 0.05 * max(listed.values())
             assert looked[name].bm25 == pytest.approx(listed[name], abs=near)
 
 
