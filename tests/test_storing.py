@@ -238,6 +238,18 @@ async def test_callers_that_bring_vectors_bring_all_of_them(
     assert await scene.vector("b") == [1.0, 2.0, 3.0]
 
 
+async def test_without_its_embedder_a_collection_takes_what_brings_its_vector() -> None:
+    scene = Scene()
+    await scene.retriever.create_collection(
+        "papers", fields=(), dimension=3, embedder="m"
+    )
+    batch = await scene.load(incoming("a"), incoming("b", embedding=[1.0, 2.0, 3.0]))
+    assert batch.accepted_count == 1
+    assert [each.message for each in batch.rejected] == [
+        "it has no vector, and the server has no embedder"
+    ]
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 0.0, 1e30, 1e-30])
 async def test_a_vector_that_nothing_can_be_compared_with_is_rejected(
     number: float,
