@@ -78,7 +78,8 @@ class LanceRetriever:
         """Load the engine, take the lease, open every collection."""
         shelf = await asyncio.to_thread(_load)
         if self._writes:
-            self._lease = await asyncio.to_thread(prepare, self._folder)
+            # Not on a thread, which would take it even if this was cancelled.
+            self._lease = prepare(self._folder)
         else:
             await asyncio.to_thread(inspect, self._folder)
         try:
@@ -209,6 +210,10 @@ class LanceRetriever:
     ) -> Mapping[str, Scored]:
         """Look up what a leg left out."""
         return await (await self._table(collection)).legs.scores(ids, text, vector)
+
+    async def follow(self, collection: str) -> None:
+        """See what other processes wrote before this call."""
+        await (await self._table(collection)).follow()
 
     async def _open_all(self) -> None:
         for name in await asyncio.to_thread(self._opened().names):

@@ -123,6 +123,11 @@ class Table:
                 done = await self._table.delete(one_of("id", ids))
         return Deleted(int(done.num_deleted_rows), int(done.version))
 
+    async def follow(self) -> None:
+        """See what was written before this call."""
+        with told(self._name):
+            await self._table.checkout_latest()
+
     async def reached(self, version: int, deadline: float) -> int:
         """Wait until this version is there, and give the one that is."""
         now = asyncio.get_running_loop().time
