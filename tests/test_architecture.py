@@ -24,16 +24,8 @@ USE_CASES = {
     "inspecting",
     "report",
     "reranking",
-    "legs",
-    "search_answer",
-    "search_contract",
-    "finding",
-    "search_course",
     "searching",
     "storing",
-    "storing_batches",
-    "storing_fields",
-    "storing_vectors",
 }
 
 MAY_IMPORT: dict[str, set[str]] = {

@@ -20,7 +20,8 @@ from gateway.layers.timeout import Timeout
 from gateway.ranking.method import SEARCH_METHODS
 from gateway.ranking.normalize import Scale
 from gateway.retrieval.retriever import EngineFailed
-from gateway.search_contract import (
+from gateway.searching import SearchRoute
+from gateway.searching.contract import (
     Fusion,
     Mmr,
     MmrStage,
@@ -31,7 +32,6 @@ from gateway.search_contract import (
     Search,
     Searched,
 )
-from gateway.searching import SearchRoute
 from tests.support.embedders import FakeEmbedder, embeds, reads
 from tests.support.embedders import fails as embedding_fails
 from tests.support.embedders import hangs as embedding_hangs

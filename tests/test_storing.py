@@ -20,7 +20,7 @@ from gateway.retrieval.embedder import Embedder, Purpose
 from gateway.retrieval.filter import Field, FieldType, Value
 from gateway.retrieval.retriever import EngineFailed, StoreFull
 from gateway.storing import Storing, StoringLimits
-from gateway.storing_batches import Batch, Incoming, RejectionReason
+from gateway.storing.batches import Batch, Incoming, RejectionReason
 from tests.support.embedders import (
     DIMENSION,
     FakeEmbedder,

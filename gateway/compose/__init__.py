@@ -12,12 +12,12 @@ from gateway.compose.local_backend import local_backend
 from gateway.compose.retrieval import retriever
 from gateway.compose.stack import Leaf, stack
 from gateway.events import Emit, Event
-from gateway.finding import Finding
 from gateway.inspecting import Inspecting, Watch
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Reranking, Reserve, Route
-from gateway.search_contract import Fusion
 from gateway.searching import Searching, SearchRoute
+from gateway.searching.contract import Fusion
+from gateway.searching.finding import Finding
 from gateway.server import Server, check_free
 from gateway.settings import LOCAL, BackendSettings, Settings
 from gateway.settings.models import NO_ENGINE

@@ -8,8 +8,8 @@ from gateway.retrieval.filter import Field, FieldType
 from gateway.rpc.documents import read_document
 from gateway.rpc.requests import Limits
 from gateway.rpc.violations import Violations, bytes_over
-from gateway.search_contract import DEFAULT_COLLECTION
-from gateway.storing_batches import Incoming
+from gateway.searching.contract import DEFAULT_COLLECTION
+from gateway.storing.batches import Incoming
 from rerank.v1 import collection_pb2, document_service_pb2
 
 _MAX_BATCH_ID_BYTES = 128

@@ -2,7 +2,7 @@
 
 from gateway.retrieval.retriever import Collection
 from gateway.rpc.document_requests import FIELD_TYPES
-from gateway.storing_batches import Batch, RejectionReason
+from gateway.storing.batches import Batch, RejectionReason
 from rerank.v1 import collection_pb2, document_service_pb2
 
 # Built when imported, so a name that the contract lacks cannot go unnoticed.

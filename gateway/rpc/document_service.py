@@ -19,7 +19,7 @@ from gateway.rpc.documents import write_document
 from gateway.rpc.paging import read_page
 from gateway.rpc.requests import Limits
 from gateway.storing import Storing
-from gateway.storing_batches import Prepared
+from gateway.storing.batches import Prepared
 from rerank.v1 import document_service_pb2, document_service_pb2_grpc
 
 SERVICE = "rerank.v1.DocumentService"

@@ -6,7 +6,7 @@ from google.protobuf import struct_pb2
 
 from gateway.contract import Document
 from gateway.retrieval import retriever
-from gateway.storing_batches import Incoming
+from gateway.storing.batches import Incoming
 from rerank.v1 import document_pb2
 
 

@@ -18,7 +18,7 @@ from gateway.rpc.options import (
 )
 from gateway.rpc.requests import Limits
 from gateway.rpc.violations import Violations, bytes_over
-from gateway.search_contract import (
+from gateway.searching.contract import (
     DEFAULT_COLLECTION,
     DEFAULT_LIMIT,
     DEFAULT_RELEVANCE_WEIGHT,

@@ -3,7 +3,7 @@
 from gateway.ranking.fusion import FusionTerm
 from gateway.rpc.documents import write_document
 from gateway.rpc.responses import write_execution
-from gateway.search_contract import Explanation, Result, ScoreKind, Searched
+from gateway.searching.contract import Explanation, Result, ScoreKind, Searched
 from rerank.v1 import ranking_pb2, search_service_pb2
 
 # Built when imported, so a name that the contract lacks cannot go unnoticed.

@@ -1,10 +1,10 @@
 """`rerank.v1.SearchService`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from grpc.aio import ServicerContext
 
@@ -13,8 +13,8 @@ from gateway.errors import InvalidRequest, Violation
 from gateway.rpc.requests import Limits
 from gateway.rpc.search_requests import read_search
 from gateway.rpc.search_responses import write_search
-from gateway.search_contract import Search, Searched
 from gateway.searching import Searching
+from gateway.searching.contract import Search, Searched
 from rerank.v1 import search_service_pb2, search_service_pb2_grpc
 
 SERVICE = "rerank.v1.SearchService"
@@ -60,10 +60,7 @@ class SearchService(search_service_pb2_grpc.SearchServiceServicer):
             ask = _read(request.search, self._limits, context)
             # It is a generator: what a caller who goes away leaves behind is ended here,
             # and awaited.
-            answers = cast(
-                "AsyncGenerator[Searched, None]", self._searching.progressively(ask)
-            )
-            async with aclosing(answers):
+            async with aclosing(self._searching.progressively(ask)) as answers:
                 async for searched in answers:
                     yield search_service_pb2.SearchProgressiveResponse(
                         search_response=_write(

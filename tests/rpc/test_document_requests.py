@@ -21,7 +21,7 @@ from gateway.rpc.document_requests import (
 )
 from gateway.rpc.documents import read_document, write_document
 from gateway.rpc.requests import Limits
-from gateway.storing_batches import Incoming
+from gateway.storing.batches import Incoming
 from rerank.v1 import collection_pb2, document_pb2, document_service_pb2
 
 LIMITS = Limits(max_documents=3, max_document_bytes=20, max_query_bytes=10)

@@ -11,7 +11,7 @@ from gateway.errors import InvalidRequest
 from gateway.retrieval.filter import Equals
 from gateway.rpc.requests import Limits
 from gateway.rpc.search_requests import read_search
-from gateway.search_contract import (
+from gateway.searching.contract import (
     Fusion,
     Mmr,
     MmrStage,

@@ -14,7 +14,7 @@ from gateway.ranking.diversity import Marginal
 from gateway.ranking.fusion import FusionTerm
 from gateway.retrieval.retriever import Document
 from gateway.rpc.search_responses import write_search
-from gateway.search_contract import Explanation, Result, ScoreKind, Searched
+from gateway.searching.contract import Explanation, Result, ScoreKind, Searched
 from rerank.v1 import execution_pb2, ranking_pb2, search_service_pb2
 
 PLENTY = 4 * 1024 * 1024

@@ -18,8 +18,8 @@ from gateway.retrieval.retriever import Document
 from gateway.rpc.guard import Guard
 from gateway.rpc.requests import Limits
 from gateway.rpc.search_service import SERVICE, SearchService
-from gateway.search_contract import Explanation, Result, ScoreKind, Search, Searched
 from gateway.searching import Searching
+from gateway.searching.contract import Explanation, Result, ScoreKind, Search, Searched
 from rerank.v1 import execution_pb2, search_service_pb2, search_service_pb2_grpc
 
 pytestmark = pytest.mark.real_time

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.backends.scorer import Scorer
-from gateway.finding import Finding
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Reranking, Reserve, Route
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.retriever import Document
-from gateway.search_contract import Fusion, Result, Search, Searched
 from gateway.searching import Searching, SearchRoute
+from gateway.searching.contract import Fusion, Result, Search, Searched
+from gateway.searching.finding import Finding
 from tests.support.embedders import FakeEmbedder, reads
 from tests.support.memory_retriever import MemoryRetriever
 from tests.support.scorers import FakeScorer

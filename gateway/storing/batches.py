@@ -10,7 +10,7 @@ from gateway.contract import Document
 from gateway.retrieval import retriever
 from gateway.retrieval.document_vectors import document_vector
 from gateway.retrieval.retriever import Shape
-from gateway.storing_fields import typed_values
+from gateway.storing.fields import typed_values
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector

@@ -9,7 +9,7 @@ from gateway.backends.errors import BackendError, TooLarge
 from gateway.errors import RetrievalUnavailable
 from gateway.retrieval.embedder import Embedder, Embeddings, Purpose
 from gateway.retrieval.retriever import Shape
-from gateway.storing_batches import Accepted, Rejected, RejectionReason
+from gateway.storing.batches import Accepted, Rejected, RejectionReason
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.contract import Execution, Outcome, Reranked, Stage, StageOutcome
-from gateway.finding import Candidates
 from gateway.ranking import method
 from gateway.retrieval.retriever import Document as StoredDocument
 from gateway.retrieval.retriever import RetrieverError
-from gateway.search_contract import (
+from gateway.searching.contract import (
     Mmr,
     MmrStage,
     Search,
 )
+from gateway.searching.finding import Candidates
 
 if TYPE_CHECKING:
     from gateway.ranking.diversity import Diversified, Marginal

@@ -1,7 +1,7 @@
 """The use case Search: find, make diverse, rerank, and say truthfully what happened."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,19 +9,19 @@ from gateway.backends.scorer import Evidence, Lookup
 from gateway.contract import Document, Outcome, Rerank, Reranked
 from gateway.engine_errors import told_to_caller
 from gateway.errors import OutOfTime, UnknownRoute
-from gateway.finding import Finding
-from gateway.legs import Plan
 from gateway.ranking.candidates import Weights, weights_for
 from gateway.reranking import Reranking, Reserve
 from gateway.retrieval.retriever import Retriever, RetrieverError
-from gateway.search_answer import answer
-from gateway.search_contract import (
+from gateway.searching.answer import answer
+from gateway.searching.contract import (
     DEFAULT_CANDIDATES,
     Fusion,
     Search,
     Searched,
 )
-from gateway.search_course import Course
+from gateway.searching.course import Course
+from gateway.searching.finding import Finding
+from gateway.searching.legs import Plan
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector
@@ -83,7 +83,7 @@ class Searching:
         course, to_score = await self._before_reranking(ask)
         return await self._reranked(ask, course, to_score)
 
-    async def progressively(self, ask: Search) -> AsyncIterator[Searched]:
+    async def progressively(self, ask: Search) -> AsyncGenerator[Searched, None]:
         """Answer twice: with the order before reranking, and then as `search` does."""
         course, to_score = await self._before_reranking(ask)
         yield answer(course, Outcome.PENDING, now=_now())

@@ -18,13 +18,13 @@ from gateway.errors import (
     RetrievalUnavailable,
     Violation,
 )
-from gateway.legs import IN_WORDS, Legs, Plan, Work
 from gateway.ranking import candidates
 from gateway.ranking.candidates import Retrieved
 from gateway.retrieval.brought import brought_vector
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.retriever import Retriever, RetrieverError, Shape
-from gateway.search_contract import Fusion, Mode, Search
+from gateway.searching.contract import Fusion, Mode, Search
+from gateway.searching.legs import IN_WORDS, Legs, Plan, Work
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector

@@ -14,7 +14,7 @@ from gateway.contract import Stage, StageOutcome
 from gateway.ranking.candidates import Hits, Weights
 from gateway.retrieval.embedder import Embedder, Purpose
 from gateway.retrieval.retriever import Leg, Query, Retriever, Shape
-from gateway.search_contract import Fusion, Mode, Search
+from gateway.searching.contract import Fusion, Mode, Search
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector

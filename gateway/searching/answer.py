@@ -7,8 +7,8 @@ from gateway import report
 from gateway.contract import Execution, Outcome, StageOutcome
 from gateway.ranking import method
 from gateway.ranking.candidates import Retrieved
-from gateway.search_contract import Explanation, Result, ScoreKind, Searched
-from gateway.search_course import Course
+from gateway.searching.contract import Explanation, Result, ScoreKind, Searched
+from gateway.searching.course import Course
 
 if TYPE_CHECKING:
     from gateway.ranking.diversity import Marginal

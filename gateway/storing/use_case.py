@@ -27,9 +27,9 @@ from gateway.retrieval.retriever import (
     Shape,
     UnknownCollection,
 )
-from gateway.search_contract import DEFAULT_COLLECTION
-from gateway.storing_batches import Batch, Incoming, Prepared, sort_out
-from gateway.storing_vectors import Computed, Computing
+from gateway.searching.contract import DEFAULT_COLLECTION
+from gateway.storing.batches import Batch, Incoming, Prepared, sort_out
+from gateway.storing.vectors import Computed, Computing
 
 
 @dataclass(frozen=True, slots=True)
