@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from gateway.backends.errors import BackendError, BackendState, FailureReason
 from gateway.backends.facts import Facts
@@ -48,6 +49,26 @@ class Configured:
     """Why it cannot be asked; empty where it can."""
 
 
+class ServiceKind(StrEnum):
+    """What stage 1 uses a service for."""
+
+    RETRIEVER = "RETRIEVER"
+    EMBEDDER = "EMBEDDER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What stage 1 of a search uses: the engine, or the embedder."""
+
+    name: str
+    kind: ServiceKind
+    dialect: str
+    model: str
+    timeout_s: float
+    probe: Callable[[float], Awaitable[str]]
+    """Given a deadline, gives the model that it reports. Raises `BackendError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the calls and probes so far showed of a backend."""
@@ -63,7 +84,7 @@ class Seen:
 class Inspection:
     """One backend, as it is configured and as it was seen."""
 
-    configured: Configured
+    configured: Configured | Service
     seen: Seen
 
 
@@ -109,23 +130,33 @@ class Inspecting:
 
     Args:
         backends: By name.
+        services: What stage 1 uses, by names that no backend has.
         watch: What the calls showed.
 
     """
 
-    def __init__(self, *, backends: Mapping[str, Configured], watch: Watch) -> None:
+    def __init__(
+        self,
+        *,
+        backends: Mapping[str, Configured],
+        services: Mapping[str, Service],
+        watch: Watch,
+    ) -> None:
         self._backends = backends
+        self._services = services
         self._watch = watch
 
     def inspections(self) -> list[Inspection]:
         """Give every backend by name, asking none of them."""
+        every: dict[str, Configured | Service] = {**self._backends, **self._services}
         return [
-            Inspection(configured, self._watch.seen(name))
-            for name, configured in sorted(self._backends.items())
+            Inspection(every[name], self._watch.seen(name)) for name in sorted(every)
         ]
 
     async def check(self, name: str, *, deadline: float | None) -> Checked:
         """Ask a backend for the scores of two documents, of which one is relevant.
+
+        The embedder is asked for a vector, and the engine for its collections.
 
         Args:
             name: Its configured name.
@@ -136,29 +167,46 @@ class Inspecting:
             UnknownBackend: None has that name.
 
         """
-        configured = self._backends.get(name)
-        if configured is None:
-            raise UnknownBackend(name)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        request = ScoreRequest(
-            query=_QUERY,
-            documents=(
-                Candidate(text=_IRRELEVANT, rank=1),
-                Candidate(text=_RELEVANT, rank=2),
-            ),
-            # The probe has its own limit: one of ours beside it would be blamed on the
-            # caller.
-            deadline=math.inf if deadline is None else deadline,
-        )
-        try:
-            scores = await configured.probe.score(request)
-        except BackendError as error:
-            found = Checked(error.state, str(error), failure=error.reason)
+        if name in self._services:
+            found = await _served(
+                self._services[name], math.inf if deadline is None else deadline
+            )
+        elif name in self._backends:
+            found = await _scored(
+                self._backends[name], math.inf if deadline is None else deadline
+            )
         else:
-            found = _judged(name, scores)
+            raise UnknownBackend(name)
         self._watch.note(name, found.state, found.failure)
         return replace(found, round_trip_s=loop.time() - began)
+
+
+async def _served(service: Service, deadline: float) -> Checked:
+    try:
+        model = await service.probe(deadline)
+    except BackendError as error:
+        return Checked(error.state, str(error), failure=error.reason)
+    return Checked(BackendState.READY, f"{service.name}: it answers", model=model)
+
+
+async def _scored(configured: Configured, deadline: float) -> Checked:
+    request = ScoreRequest(
+        query=_QUERY,
+        documents=(
+            Candidate(text=_IRRELEVANT, rank=1),
+            Candidate(text=_RELEVANT, rank=2),
+        ),
+        # The probe has its own limit: one of ours beside it would be blamed on the
+        # caller.
+        deadline=deadline,
+    )
+    try:
+        scores = await configured.probe.score(request)
+    except BackendError as error:
+        return Checked(error.state, str(error), failure=error.reason)
+    return _judged(configured.name, scores)
 
 
 def _judged(name: str, scores: Scores) -> Checked:

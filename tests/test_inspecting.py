@@ -1,6 +1,7 @@
 """What is configured, and does it work?"""
 
 import math
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -15,7 +16,14 @@ from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer
 from gateway.errors import UnknownBackend
 from gateway.events import AttemptEnded, BackendSilent
-from gateway.inspecting import Configured, Inspecting, Seen, Watch
+from gateway.inspecting import (
+    Configured,
+    Inspecting,
+    Seen,
+    Service,
+    ServiceKind,
+    Watch,
+)
 from gateway.layers.timeout import Timeout
 from gateway.ranking.normalize import Scale
 from tests.support.scorers import FakeScorer, Step, after, answers, fails, hangs, now
@@ -41,7 +49,9 @@ def configured(probe: Scorer, *, name: str = "tei") -> Configured:
 def inspecting(*steps: Step, scale: Scale = Scale.LOGIT) -> tuple[Inspecting, Watch]:
     watch = Watch()
     probe = FakeScorer(*steps, backend="tei", scale=scale)
-    return Inspecting(backends={"tei": configured(probe)}, watch=watch), watch
+    return Inspecting(
+        backends={"tei": configured(probe)}, services={}, watch=watch
+    ), watch
 
 
 def ended(failure: FailureReason | None, state: BackendState) -> AttemptEnded:
@@ -116,7 +126,9 @@ async def test_a_backend_that_is_too_slow_is_not_blamed_on_a_caller_who_has_time
 ):
     # On a real clock, time passes between two looks at it.
     probe = FakeScorer(answers(-1.0, 1.0))
-    inspect = Inspecting(backends={"tei": configured(probe)}, watch=Watch())
+    inspect = Inspecting(
+        backends={"tei": configured(probe)}, services={}, watch=Watch()
+    )
     await inspect.check("tei", deadline=None)
     await inspect.check("tei", deadline=now() + 9)
     assert [each.deadline for each in probe.requests] == [math.inf, now() + 9]
@@ -132,6 +144,7 @@ async def test_a_list_has_every_backend_by_name_and_asks_none() -> None:
     probes = {name: FakeScorer() for name in ("tei", "cohere", "llama")}
     inspect = Inspecting(
         backends={name: configured(probe, name=name) for name, probe in probes.items()},
+        services={},
         watch=Watch(),
     )
     assert [each.configured.name for each in inspect.inspections()] == [
@@ -161,3 +174,42 @@ async def test_the_last_failure_is_remembered_after_a_recovery() -> None:
     assert seen.state is BackendState.READY
     assert seen.last_failure is FailureReason.TIMEOUT
     assert watch.seen("cohere") == Seen()
+
+
+def service(probe: Callable[[float], Awaitable[str]]) -> Inspecting:
+    embedder = Service(
+        name="embedder",
+        kind=ServiceKind.EMBEDDER,
+        dialect="tei",
+        model="configured",
+        timeout_s=1.0,
+        probe=probe,
+    )
+    return Inspecting(
+        backends={"tei": configured(FakeScorer())},
+        services={"embedder": embedder},
+        watch=Watch(),
+    )
+
+
+async def test_what_stage_one_uses_is_listed_and_checked_too() -> None:
+    async def answers(deadline: float) -> str:
+        assert deadline == math.inf
+        return "reported"
+
+    inspect = service(answers)
+    names = [each.configured.name for each in inspect.inspections()]
+    assert names == ["embedder", "tei"]
+    found = await inspect.check("embedder", deadline=None)
+    assert (found.state, found.model) == (BackendState.READY, "reported")
+
+
+async def test_a_service_that_fails_says_why() -> None:
+    async def refuses(_: float) -> str:
+        raise Unavailable("embedder", "refused")
+
+    inspect = service(refuses)
+    found = await inspect.check("embedder", deadline=now() + 1.0)
+    assert found.state is BackendState.UNREACHABLE
+    assert found.message == "embedder: refused"
+    assert inspect.inspections()[0].seen.last_failure is FailureReason.UNAVAILABLE

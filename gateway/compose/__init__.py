@@ -10,6 +10,7 @@ from gateway.compose.embedder import embedder
 from gateway.compose.http_backend import http_backend
 from gateway.compose.local_backend import local_backend
 from gateway.compose.retrieval import retriever
+from gateway.compose.services import services
 from gateway.compose.stack import Leaf, stack
 from gateway.events import Emit, Event
 from gateway.inspecting import Inspecting, Watch
@@ -87,6 +88,7 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             ),
             inspecting=Inspecting(
                 backends={name: built.configured for name, built in backends.items()},
+                services=services(settings, retriever=engine, embedder=vectors),
                 watch=watch,
             ),
             reserve=reserve,

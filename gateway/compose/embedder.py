@@ -14,13 +14,10 @@ from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.embedders import DIALECTS
 from gateway.retrieval.embedders.refusing import RefusingEmbedder
 from gateway.settings import LOCAL, EmbedderSettings
-from gateway.settings.models import LOCAL_THREADS, NO_EMBEDDER
+from gateway.settings.models import EMBEDDER, LOCAL_THREADS, NO_EMBEDDER
 
 if TYPE_CHECKING:
     from gateway.retrieval.embedders.dialect import Dialect
-
-NAME = "embedder"
-"""What it is called in errors."""
 
 
 async def embedder(
@@ -37,7 +34,7 @@ async def embedder(
     if settings.dialect == NO_EMBEDDER:
         return None
     if settings.problem:
-        return RefusingEmbedder(name=NAME, problem=settings.problem)
+        return RefusingEmbedder(name=EMBEDDER, problem=settings.problem)
     # The base install has no numpy, which they all need.
     from gateway.retrieval.embedders.batch import Batch
     from gateway.retrieval.embedders.remember import Remember
@@ -47,15 +44,15 @@ async def embedder(
         try:
             leaf, facts, in_flight = await _local(settings, parts)
         except CannotOpen as error:
-            return RefusingEmbedder(name=NAME, problem=str(error))
+            return RefusingEmbedder(name=EMBEDDER, problem=str(error))
     else:
         dialect = DIALECTS[settings.dialect]
         leaf, facts, in_flight = await _http(settings, dialect, emit, parts)
     made: Embedder = Timeout(
-        leaf, backend=NAME, attempt_s=settings.timeout_s, fair_s=settings.fair_s
+        leaf, backend=EMBEDDER, attempt_s=settings.timeout_s, fair_s=settings.fair_s
     )
     # Above Timeout: each batch has the whole limit.
-    made = Batch(made, backend=NAME, facts=facts, in_flight=in_flight)
+    made = Batch(made, backend=EMBEDDER, facts=facts, in_flight=in_flight)
     # Outermost: what is remembered is asked of nobody.
     return Remember(
         made, max_bytes=settings.max_cache_bytes, ttl_s=settings.cache_ttl_s
@@ -69,7 +66,7 @@ async def _local(
     from gateway.retrieval.embedders.local import LocalEmbedder
 
     threads = settings.threads or LOCAL_THREADS
-    leaf = LocalEmbedder(name=NAME, encoder=encoder, threads=threads)
+    leaf = LocalEmbedder(name=EMBEDDER, encoder=encoder, threads=threads)
     parts.callback(leaf.close)
     # Batches as small as the threads keep a query from waiting behind an import.
     facts = Facts(max_documents=4 * threads, model=leaf.model, fixed=True)
@@ -93,7 +90,7 @@ async def _http(
     headers = dialect.credentials(key.get_secret_value()) if key else {}
     if dialect.info:
         discovery = Discovery(
-            backend=NAME,
+            backend=EMBEDDER,
             base_url=endpoint.base,
             info=dialect.info,
             headers=headers,
@@ -103,7 +100,7 @@ async def _http(
         )
         await parts.enter_async_context(in_the_background(discovery.run()))
     leaf = HttpEmbedder(
-        name=NAME,
+        name=EMBEDDER,
         dialect=dialect,
         url=endpoint.rerank,
         headers=headers,

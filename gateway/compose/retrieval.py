@@ -12,10 +12,16 @@ from gateway.retrieval.retriever import (
     Retriever,
     RetrieverError,
 )
+from gateway.retrieval.shared.retriever import OwnedRetriever
 from gateway.settings import RetrievalSettings
 from gateway.settings.models import NO_ENGINE
 
 _log = logging.getLogger(__name__)
+
+# A batch of 1000 documents takes 0.1 s; on a disk that is busy, much longer.
+_WRITE_S = 60.0
+# How soon one of the others owns the store when its owner is gone.
+_LOOK_EVERY_S = 0.5
 
 
 async def retriever(settings: RetrievalSettings, parts: AsyncExitStack) -> Retriever:
@@ -29,21 +35,26 @@ async def retriever(settings: RetrievalSettings, parts: AsyncExitStack) -> Retri
     if settings.engine == NO_ENGINE:
         message = "Search is switched off: retrieval.engine is none"
         return RefusingRetriever(EngineSwitchedOff(message))
-    engine = LanceRetriever(
-        Path(settings.path),
-        writes=True,
-        vector_index_from=settings.vector_index_from,
-        tidy_every_s=settings.tidy_every_s,
-        keep_versions_s=settings.keep_versions_s,
+    folder = Path(settings.path)
+
+    def engine(*, writes: bool) -> LanceRetriever:
+        return LanceRetriever(
+            folder,
+            writes=writes,
+            vector_index_from=settings.vector_index_from,
+            tidy_every_s=settings.tidy_every_s,
+            keep_versions_s=settings.keep_versions_s,
+        )
+
+    shared = OwnedRetriever(
+        folder, engine=engine, call_s=_WRITE_S, look_every_s=_LOOK_EVERY_S
     )
     try:
-        await engine.open()
-    except MissingEngine as error:
-        _log.warning("Search is not served: %s", error)
-        return RefusingRetriever(error)
+        await shared.open()
     except RetrieverError as error:
         # Rerank is served all the same.
-        _log.error("Search is not served: %s", error)
+        level = logging.WARNING if isinstance(error, MissingEngine) else logging.ERROR
+        _log.log(level, "Search is not served: %s", error)
         return RefusingRetriever(error)
-    parts.push_async_callback(engine.close)
-    return engine
+    parts.push_async_callback(shared.close)
+    return shared

@@ -8,7 +8,13 @@ from grpc.aio import ServicerContext
 
 from gateway.backends.errors import BackendState
 from gateway.errors import InvalidRequest, Violation
-from gateway.inspecting import Inspecting, Inspection
+from gateway.inspecting import (
+    Configured,
+    Inspecting,
+    Inspection,
+    Service,
+    ServiceKind,
+)
 from gateway.ranking.normalize import Scale
 from gateway.reranking import Reserve
 from gateway.rpc.paging import read_page
@@ -23,6 +29,9 @@ _DEFAULT_PAGE = 100
 _STATES = {
     state: backend_pb2.BackendState.Value(f"BACKEND_STATE_{state}")
     for state in BackendState
+}
+_KINDS = {
+    kind: backend_pb2.BackendKind.Value(f"BACKEND_KIND_{kind}") for kind in ServiceKind
 }
 _SCALES = {
     scale: backend_pb2.ScoreScale.Value(f"SCORE_SCALE_{scale.upper()}")
@@ -86,7 +95,23 @@ def _name(inspection: Inspection) -> str:
 
 def _backend(inspection: Inspection) -> backend_pb2.Backend:
     configured, seen = inspection.configured, inspection.seen
-    state = BackendState.MISCONFIGURED if configured.problem else seen.state
+    state = seen.state
+    if isinstance(configured, Service):
+        backend = _service(configured)
+    else:
+        backend = _reranker(configured)
+        state = BackendState.MISCONFIGURED if configured.problem else state
+    backend.last_failure_reason = reason_of(seen.last_failure)
+    if state:
+        backend.state = _STATES[state]
+    if seen.last_failure_at is not None:
+        at = Timestamp()
+        at.FromMicroseconds(int(seen.last_failure_at * 1_000_000))
+        backend.last_failure_time.CopyFrom(at)
+    return backend
+
+
+def _reranker(configured: Configured) -> backend_pb2.Backend:
     backend = backend_pb2.Backend(
         name=configured.name,
         kind=backend_pb2.BACKEND_KIND_RERANKER,
@@ -99,17 +124,20 @@ def _backend(inspection: Inspection) -> backend_pb2.Backend:
             max_queued=configured.max_queued,
             timeout=duration_of(configured.timeout_s),
         ),
-        last_failure_reason=reason_of(seen.last_failure),
         listwise=configured.listwise,
         default_top_k=configured.default_top_k,
         min_score=configured.min_score,
     )
     if configured.scale:
         backend.scale = _SCALES[configured.scale]
-    if state:
-        backend.state = _STATES[state]
-    if seen.last_failure_at is not None:
-        at = Timestamp()
-        at.FromMicroseconds(int(seen.last_failure_at * 1_000_000))
-        backend.last_failure_time.CopyFrom(at)
     return backend
+
+
+def _service(service: Service) -> backend_pb2.Backend:
+    return backend_pb2.Backend(
+        name=service.name,
+        kind=_KINDS[service.kind],
+        dialect=service.dialect,
+        model=service.model,
+        limits=backend_pb2.BackendLimits(timeout=duration_of(service.timeout_s)),
+    )

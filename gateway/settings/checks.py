@@ -12,8 +12,10 @@ from gateway.backends.endpoint import locate
 from gateway.ranking.normalize import Scale
 from gateway.retrieval.embedders import DIALECTS as EMBEDDERS
 from gateway.settings.models import (
+    EMBEDDER,
     LOCAL,
     NO_EMBEDDER,
+    RETRIEVER,
     BackendSettings,
     EmbedderSettings,
     RouteSettings,
@@ -160,6 +162,8 @@ def _valid(kind: type[M], section: Mapping[str, Any]) -> M:
 def _backend_problems(settings: Settings) -> Iterator[str]:
     for name, backend in settings.backends.items():
         path = f"backends.{name}"
+        if name in (RETRIEVER, EMBEDDER):
+            yield f"{path}: is the name of a part of the gateway itself"
         if backend.dialect == LOCAL:
             yield from _local_problems(path, backend)
             continue

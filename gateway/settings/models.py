@@ -11,6 +11,10 @@ from gateway.ranking.normalize import Scale
 LOCAL = "local"
 """The dialect of what runs in this process, and the name of the built-in scorer."""
 
+RETRIEVER = "retrieval"
+EMBEDDER = "embedder"
+"""What stage 1 is called where backends are listed; no backend may be called so."""
+
 NO_EMBEDDER = "none"
 """The dialect of an embedder that is none."""
 
