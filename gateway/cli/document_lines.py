@@ -160,9 +160,10 @@ def _batch(
 def _read_line(lines: io.BufferedIOBase) -> bytes:
     """Read one line; of one that is too long, only so much that this can be seen."""
     line = lines.readline(_LONGEST_LINE_BYTES + 1)
-    rest = line
-    while len(rest) > _LONGEST_LINE_BYTES and not rest.endswith(b"\n"):
-        rest = lines.readline(_LONGEST_LINE_BYTES + 1)
+    if len(line) > _LONGEST_LINE_BYTES:
+        rest = line[-1:]
+        while rest and not rest.endswith(b"\n"):
+            rest = lines.readline(_MIB)
     return line
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,10 @@ import grpc
 import grpc.aio
 
 from gateway.cli.document_lines import Batch
-from rerank.v1 import document_service_pb2
+from rerank.v1.document_service_pb2 import (
+    ImportDocumentsRequest,
+    ImportDocumentsResponse,
+)
 
 if TYPE_CHECKING:  # known to the type checker alone
     from rerank.v1.document_service_pb2_grpc import DocumentServiceAsyncStub
@@ -24,8 +26,8 @@ _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Before each attempt after a lost connection; then it is a failure."""
 
 _Call = grpc.aio.StreamStreamCall[
-    document_service_pb2.ImportDocumentsRequest,
-    document_service_pb2.ImportDocumentsResponse,
+    ImportDocumentsRequest,
+    ImportDocumentsResponse,
 ]
 
 
@@ -34,7 +36,7 @@ class Stored:
     """One batch that is durable."""
 
     batch: Batch
-    response: document_service_pb2.ImportDocumentsResponse
+    response: ImportDocumentsResponse
 
 
 class EndedEarly(Exception):
@@ -70,9 +72,11 @@ async def stored(
     """
     waiting: deque[Batch] = deque()
     waits = iter(_WAITS_S)
+    at_once = _IN_FLIGHT
     while True:
+        stream = _over_one_stream(stub, collection, read, waiting, at_once=at_once)
         try:
-            async for each in _over_one_stream(stub, collection, read, waiting):
+            async for each in stream:
                 waits = iter(_WAITS_S)
                 yield each
         except grpc.aio.AioRpcError as error:
@@ -86,6 +90,7 @@ async def stored(
                 raise EndedEarly(message) from None
         else:
             return
+        at_once = 1
         await sleep(wait_s)
 
 
@@ -94,77 +99,118 @@ async def _over_one_stream(
     collection: str,
     read: Iterator[Batch],
     waiting: deque[Batch],
+    *,
+    at_once: int,
 ) -> AsyncIterator[Stored]:
-    """Send what waits, then what can be read; what is stored waits no longer."""
-    call: _Call = stub.ImportDocuments()
+    """Send what waits, then what can be read; what is stored waits no longer.
+
+    Args:
+        stub: Connected to a gateway.
+        collection: Exists.
+        read: What is sent after that which waits.
+        waiting: What is sent and not stored, or was so when the last stream ended.
+        at_once: How many are sent before the first answer.
+
+    """
+    stream = _Stream(stub.ImportDocuments())
+    sent = 0
+    more = True
     try:
-        for again in tuple(waiting):
-            await _send(call, collection, again)
-        more = True
         while more or waiting:
-            while more and len(waiting) < _IN_FLIGHT:
-                # Reading may wait for standard input, and must not stop a gateway
-                # in this process.
-                batch = await asyncio.to_thread(next, read, None)
-                if batch is None:
-                    more = False
-                    async with _how_it_ended(call):
-                        await call.done_writing()
-                    break
-                waiting.append(batch)
-                await _send(call, collection, batch)
+            while sent < at_once and (more or sent < len(waiting)):
+                if sent == len(waiting):
+                    # Reading may wait for standard input, and must not stop a
+                    # gateway in this process.
+                    batch = await asyncio.to_thread(next, read, None)
+                    if batch is None:
+                        more = False
+                        break
+                    waiting.append(batch)
+                await stream.send(collection, waiting[sent])
+                sent += 1
             if waiting:
-                response = await _receive(call, waiting[0])
+                response = await stream.receive(waiting[0])
                 yield Stored(waiting.popleft(), response)
+                sent -= 1
+                at_once = _IN_FLIGHT
+        await stream.finish()
     finally:
-        call.cancel()
+        await stream.close()
 
 
-async def _send(call: _Call, collection: str, batch: Batch) -> None:
-    request = document_service_pb2.ImportDocumentsRequest(
-        collection=collection,
-        batch_id=str(batch.last_line),
-        documents=batch.documents,
-    )
-    async with _how_it_ended(call):
-        await call.write(request)
+class _Stream:
+    """One call, whose answers are read as they come.
+
+    Unread answers would hide from grpc.aio that the call has ended; the next write
+    would then fail with an error of its own in the place of the status.
+    """
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self._answers: asyncio.Queue[ImportDocumentsResponse | Exception]
+        self._answers = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read())
+        self._status_is_hidden = False
+
+    async def send(self, collection: str, batch: Batch) -> None:
+        """Send a batch; if the call has ended, `receive` tells how."""
+        request = ImportDocumentsRequest(
+            collection=collection,
+            batch_id=str(batch.last_line),
+            documents=batch.documents,
+        )
+        try:
+            await self._call.write(request)
+        except asyncio.InvalidStateError:
+            return
+        except grpc.aio.AioRpcError as error:
+            # It ended at this very moment.
+            self._status_is_hidden = error.code() is grpc.StatusCode.INTERNAL
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+
+    async def receive(self, batch: Batch) -> ImportDocumentsResponse:
+        """Give the answer to a batch, or raise how the call ended."""
+        answer = await self._answers.get()
+        if isinstance(answer, Exception):
+            raise answer
+        if answer.batch_id != str(batch.last_line):
+            message = f"the gateway answered batch {answer.batch_id!r} out of turn"
+            raise EndedEarly(message)
+        return answer
+
+    async def finish(self) -> None:
+        """Say that this was all, and wait for the end."""
+        await self._call.done_writing()
+        await self._reader
+
+    async def close(self) -> None:
+        """Give up what is left of the call."""
+        self._call.cancel()
+        self._reader.cancel()
+        await asyncio.wait([self._reader])
+
+    async def _read(self) -> None:
+        end: Exception = EndedEarly("the gateway ended the stream early")
+        try:
+            while isinstance(
+                response := await self._call.read(), ImportDocumentsResponse
+            ):
+                self._answers.put_nowait(response)
+        except grpc.aio.AioRpcError as error:
+            end = _Lost() if self._status_is_hidden else error
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            end = _Lost()
+        self._answers.put_nowait(end)
 
 
-async def _receive(
-    call: _Call, batch: Batch
-) -> document_service_pb2.ImportDocumentsResponse:
-    async with _how_it_ended(call):
-        response = await call.read()
-    if not isinstance(response, document_service_pb2.ImportDocumentsResponse):
-        message = "the gateway ended the stream early"
-        raise EndedEarly(message)
-    if response.batch_id != str(batch.last_line):
-        message = f"the gateway answered batch {response.batch_id!r} out of turn"
-        raise EndedEarly(message)
-    return response
+def _is_cancelled() -> bool:
+    """Tell our own cancellation from that of a call, as a server that stops does it.
 
-
-@asynccontextmanager
-async def _how_it_ended(call: _Call) -> AsyncIterator[None]:
-    """Tell the end of a call as an error; grpc.aio has other ways for some ends."""
-    try:
-        yield
-    except asyncio.InvalidStateError:
-        code = await call.code()
-        if code is grpc.StatusCode.OK:
-            message = "the gateway ended the stream early"
-            raise EndedEarly(message) from None
-        if code is grpc.StatusCode.CANCELLED:
-            raise _Lost from None
-        raise grpc.aio.AioRpcError(
-            code,
-            await call.initial_metadata(),
-            await call.trailing_metadata(),
-            details=await call.details(),
-        ) from None
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        # A server that stops cancels its calls, which is told in this way.
-        raise _Lost from None
+    grpc.aio raises the same for both.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
