@@ -39,7 +39,7 @@ class Tally:
         """Print it, unless nothing had begun."""
         if not self.begun:
             return
-        rate = f", {self.accepted / seconds:.0f}/s" if seconds > 0 else ""
+        rate = f", {self.accepted / seconds:.0f}/s" if self.accepted else ""
         told = (
             f"{self.collection}: {self.accepted} documents accepted,"
             f" {self.rejected} rejected, in {seconds:.1f} s{rate}"

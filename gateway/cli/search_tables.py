@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,26 +21,37 @@ _SHOWN_CHARACTERS = 72
 def show_search(out: Console, response: search_service_pb2.SearchResponse) -> None:
     """Show what was found, where it stood before, and what happened.
 
-    Answers with explanations have columns for what each leg said.
+    Answers with explanations have columns for what each leg said: the rank in it and
+    its score.
     """
     explained = any(result.HasField("explanation") for result in response.results)
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for name in ("rank", "before", "score"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if explained:
-        for name in ("fused", "vector", "cosine", "words", "BM25", "MMR"):
-            table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("search_method", no_wrap=True)
-    table.add_column("id", no_wrap=True, max_width=24, overflow="ellipsis")
-    # It gets what room the others leave.
-    table.add_column("document", no_wrap=True, overflow="ellipsis", ratio=1)
-    for result in response.results:
-        words = " ".join((result.document.title or result.document.text).split())
-        table.add_row(
+    legs = ("fused", "vector", "BM25", "MMR") if explained else ()
+    rows = [
+        (
             str(result.rank),
             moved(result),
             f"{result.score:.3f}" if result.HasField("score") else "-",
             *(_explained(result) if explained else ()),
+        )
+        for result in response.results
+    ]
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for place, name in enumerate(("rank", "before", "score", *legs)):
+        # Where there is little room, words are cut and numbers are not.
+        widest = max(
+            (cell_len(Text.from_markup(row[place]).plain) for row in rows), default=0
+        )
+        table.add_column(
+            name, justify="right", no_wrap=True, min_width=max(widest, len(name))
+        )
+    table.add_column("search_method", no_wrap=True, overflow="ellipsis")
+    table.add_column("id", no_wrap=True, max_width=24, overflow="ellipsis")
+    # It gets what room the others leave.
+    table.add_column("document", no_wrap=True, overflow="ellipsis", ratio=1)
+    for result, numbers in zip(response.results, rows, strict=True):
+        words = " ".join((result.document.title or result.document.text).split())
+        table.add_row(
+            *numbers,
             result.search_method,
             Text(result.id),
             Text(words[:_SHOWN_CHARACTERS]),
@@ -85,12 +97,12 @@ def _explained(result: ranking_pb2.RankedDocument) -> tuple[str, ...]:
     mmr = "-"
     if why.HasField("mmr_relevance"):
         mmr = f"{why.mmr_relevance:.2f}-{why.mmr_penalty:.2f}"
+    vector = f" {why.vector_score:.3f}" if why.HasField("vector_score") else ""
+    bm25 = f" {why.bm25_score:.2f}" if why.HasField("bm25_score") else ""
     return (
         f"{result.retrieval_score:.4f}" if result.HasField("retrieval_score") else "-",
-        str(why.vector_rank or "-"),
-        f"{why.vector_score:.3f}" if why.HasField("vector_score") else "-",
-        str(why.bm25_rank or "-"),
-        f"{why.bm25_score:.2f}" if why.HasField("bm25_score") else "-",
+        f"#{why.vector_rank or '-'}{vector}",
+        f"#{why.bm25_rank or '-'}{bm25}",
         mmr,
     )
 
