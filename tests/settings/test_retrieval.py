@@ -1,0 +1,120 @@
+"""What may be said about collections and vectors, and what is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.settings import SettingsError, checked, load
+from gateway.settings.models import NO_EMBEDDER, NO_ENGINE
+
+
+def problems(raw: dict[str, Any]) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        checked(raw)
+    return list(raised.value.problems)
+
+
+def with_embedder(**settings: Any) -> dict[str, Any]:
+    return {"embedder": settings}
+
+
+def test_without_any_configuration_collections_are_embedded() -> None:
+    settings = load(environ={"HOME": "/home/ada"})
+    assert settings.retrieval.engine == "embedded"
+    assert settings.retrieval.path.startswith("/home/ada/")
+    assert settings.retrieval.path.endswith("rerank-gateway/collections")
+    assert settings.embedder.dialect == "local"
+    route = settings.routes["default"]
+    assert (route.enabled, route.fusion, route.adaptive_weights) == (True, "rrf", False)
+    assert (route.long_documents, route.max_passages) == ("truncate", 8)
+
+
+def test_a_folder_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    variable = {"RERANK_GATEWAY__RETRIEVAL__PATH": "~/mine"}
+    assert load(environ=variable).retrieval.path == str(Path("/home/ada/mine"))
+
+
+def test_a_command_that_only_reranks_needs_no_collections() -> None:
+    settings = load(environ={"HOME": "/"}).reranking_only
+    assert settings.retrieval.engine == NO_ENGINE
+    assert settings.embedder.dialect == NO_EMBEDDER
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (
+            with_embedder(dialect="tee"),
+            "embedder.dialect: must be one of cohere, openai, tei, local, none",
+        ),
+        (
+            with_embedder(dialect="tei"),
+            "embedder.url: is required, such as http://localhost:8082",
+        ),
+        (with_embedder(dialect="tei", url="ftp://a"), "embedder.url: must "),
+        (with_embedder(dialect="cohere"), "embedder.model: is required by cohere"),
+        (
+            with_embedder(url="http://a"),
+            "embedder.url: only for an embedder behind HTTP",
+        ),
+        (
+            with_embedder(dialect="none", model="m"),
+            "embedder.model: only for an embedder behind HTTP",
+        ),
+        (
+            with_embedder(dialect="tei", url="http://a", threads=2),
+            "embedder.threads: only for the built-in model",
+        ),
+        (
+            with_embedder(
+                dialect="tei", url="http://a", api_key_env="A", api_key_file="b"
+            ),
+            "embedder.api_key_file: the key is in api_key_env already",
+        ),
+        (with_embedder(api_key="secret"), "embedder.api_key: there is no such setting"),
+        (with_embedder(problem="x"), "embedder.problem: there is no such setting"),
+        (with_embedder(dimension=0), "embedder.dimension: "),
+        ({"retrieval": {"engine": "qdrant"}}, "retrieval.engine: "),
+        ({"retrieval": {"paht": "x"}}, "retrieval.paht: there is no such setting"),
+        ({"routes": {"default": {"fusion": "sum"}}}, "routes.default.fusion: "),
+        ({"routes": {"default": {"max_passages": 0}}}, "routes.default.max_passages: "),
+        (
+            {"backends": {"embedder": {"dialect": "tei", "url": "http://a"}}},
+            "backends.embedder: is the name of a part of the gateway itself",
+        ),
+    ],
+)
+def test_a_problem_is_named_with_its_path(raw: dict[str, Any], problem: str) -> None:
+    (found,) = problems(raw)
+    assert found.startswith(problem)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems(
+        {
+            "server": {"address": "nowhere"},
+            "embedder": {"dialect": "tei", "timeout_s": -1},
+            "retrieval": {"timeout_s": 0},
+        }
+    )
+    assert {each.partition(":")[0] for each in found} == {
+        "server.address",
+        "embedder.timeout_s",
+        "embedder.url",
+        "retrieval.timeout_s",
+    }
+
+
+def test_the_key_of_an_embedder_is_fetched_and_never_shown(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        '[embedder]\ndialect = "cohere"\nmodel = "m"\napi_key_env = "KEY"\n', "utf-8"
+    )
+    settings = load(path, environ={"HOME": "/", "KEY": "canary"})
+    assert settings.embedder.api_key is not None
+    assert settings.embedder.api_key.get_secret_value() == "canary"
+    assert "canary" not in repr(settings)
+    without = load(path, environ={"HOME": "/"})
+    assert without.embedder.problem == "environment variable KEY is not set"
