@@ -1,5 +1,6 @@
 """Let no exception leave as text: grpc.aio would send it to the caller as it is."""
 
+import asyncio
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,7 +8,13 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc.aio import AbortError, ServerInterceptor, ServicerContext
+from grpc.aio import (
+    AbortError,
+    BaseError,
+    ServerInterceptor,
+    ServicerContext,
+    UsageError,
+)
 
 from gateway.errors import GatewayError, InvalidRequest, Violation
 from gateway.rpc.status import internal, to_status
@@ -122,8 +129,10 @@ _WRAPPERS: dict[tuple[bool, bool], tuple[Any, Any]] = {
 async def _refuse(context: _Context, error: Exception) -> NoReturn:
     if isinstance(error, AbortError):
         raise error
+    if context.done() or context.cancelled() or _means_that_nobody_is_there(error):
+        _end_quietly(error)
     if isinstance(error, GatewayError):
-        await context.abort_with_status(to_status(error))
+        await _abort(context, to_status(error))
     # Its message may quote a document or a key, and so may the lines of its traceback
     # that show values: the log gets the type and the places alone.
     places = " < ".join(
@@ -131,5 +140,25 @@ async def _refuse(context: _Context, error: Exception) -> NoReturn:
         for frame in reversed(traceback.extract_tb(error.__traceback__))
     )
     _log.error("a bug: %s at %s", type(error).__name__, places)
-    await context.abort_with_status(internal())
-    raise error  # never reached: aborting raises
+    await _abort(context, internal())
+
+
+async def _abort(context: _Context, status: grpc.Status) -> NoReturn:
+    try:
+        await context.abort_with_status(status)
+    except BaseError as error:
+        if _means_that_nobody_is_there(error):
+            _end_quietly(error)
+        raise
+    raise AssertionError  # never reached: aborting raises
+
+
+def _means_that_nobody_is_there(error: Exception) -> bool:
+    """Tell what gRPC raises where a caller left, or the server stopped, meanwhile."""
+    ours = (AbortError, UsageError)
+    return isinstance(error, BaseError) and not isinstance(error, ours)
+
+
+def _end_quietly(error: Exception) -> NoReturn:
+    """End a call whose caller has left: gRPC logs everything else that is raised."""
+    raise asyncio.CancelledError from error

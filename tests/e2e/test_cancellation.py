@@ -1,15 +1,29 @@
 """Who gives up leaves nothing behind, and a gateway that stops loses no call."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from rerank.v1 import execution_pb2, rerank_service_pb2
+from rerank.v1 import (
+    backend_service_pb2,
+    backend_service_pb2_grpc,
+    document_pb2,
+    document_service_pb2,
+    document_service_pb2_grpc,
+    execution_pb2,
+    rerank_service_pb2,
+    rerank_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
 from tests.e2e.running import Running, rerank_request, running
 from tests.e2e.shapes import SHAPES
 from tests.e2e.vendor import Exchange, Play, Vendor, hang
@@ -177,6 +191,111 @@ async def test_a_stop_lets_calls_in_flight_finish_and_takes_no_new_ones() -> Non
         response = await call
         assert response.execution.outcome == execution_pb2.OUTCOME_RERANKED
         await asyncio.wait_for(stop, _PATIENCE_S)
+
+
+def _rerank(channel: Any) -> Any:
+    return rerank_service_pb2_grpc.RerankServiceStub(channel).Rerank(rerank_request(5))
+
+
+def _rerank_batch(channel: Any) -> Any:
+    return rerank_service_pb2_grpc.RerankServiceStub(channel).RerankBatch()
+
+
+def _check_backend(channel: Any) -> Any:
+    stub = backend_service_pb2_grpc.BackendServiceStub(channel)
+    return stub.CheckBackend(backend_service_pb2.CheckBackendRequest(name="slow"))
+
+
+def _search(channel: Any) -> Any:
+    stub = search_service_pb2_grpc.SearchServiceStub(channel)
+    return stub.Search(search_service_pb2.SearchRequest(query="a", collection="here"))
+
+
+def _search_progressively(channel: Any) -> Any:
+    stub = search_service_pb2_grpc.SearchServiceStub(channel)
+    search = search_service_pb2.SearchRequest(query="a", collection="here")
+    return stub.SearchProgressive(
+        search_service_pb2.SearchProgressiveRequest(search=search)
+    )
+
+
+def _search_nowhere(channel: Any) -> Any:
+    stub = search_service_pb2_grpc.SearchServiceStub(channel)
+    search = search_service_pb2.SearchRequest(query="a", collection="nowhere")
+    return stub.SearchProgressive(
+        search_service_pb2.SearchProgressiveRequest(search=search)
+    )
+
+
+def _import(channel: Any) -> Any:
+    return _import_into("here", channel)
+
+
+def _import_nowhere(channel: Any) -> Any:
+    return _import_into("nowhere", channel)
+
+
+def _import_into(collection: str, channel: Any) -> Any:
+    stub = document_service_pb2_grpc.DocumentServiceStub(channel)
+    return stub.ImportDocuments(
+        document_service_pb2.ImportDocumentsRequest(
+            collection=collection,
+            batch_id=str(batch),
+            documents=[document_pb2.Document(id=str(batch), text="a b c")],
+        )
+        for batch in range(3)
+    )
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        _rerank,
+        _rerank_batch,
+        _check_backend,
+        _search,
+        _search_progressively,
+        _search_nowhere,
+        _import,
+        _import_nowhere,
+    ],
+)
+async def test_callers_who_leave_at_any_moment_are_not_logged(
+    begin: Callable[[Any], Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    moments = random.Random(begin.__name__)
+    async with Vendor(_ANSWER) as vendor:
+        settings: dict[str, Any] = {
+            "backends": {
+                "slow": {"dialect": "llamacpp", "url": vendor.url, **_SHAPE.settings}
+            },
+            "routes": {"default": {"backends": ["slow"]}},
+            "retrieval": {"engine": "embedded", "path": str(tmp_path)},
+            "embedder": {"dialect": "none"},
+        }
+        with caplog.at_level(logging.WARNING):
+            async with running(settings) as gateway:
+                documents: Any = document_service_pb2_grpc.DocumentServiceStub(
+                    gateway.channel
+                )
+                await documents.CreateCollection(
+                    document_service_pb2.CreateCollectionRequest(name="here")
+                )
+
+                async def leave(after_s: float) -> None:
+                    call = begin(gateway.channel)
+                    await asyncio.sleep(after_s)
+                    call.cancel()
+
+                for _ in range(3):
+                    await asyncio.gather(
+                        *(leave(moments.uniform(0, 0.03)) for _ in range(40))
+                    )
+    assert not [
+        record
+        for record in caplog.records
+        if record.name.startswith(("gateway.rpc", "grpc", "asyncio")) or record.exc_info
+    ]
 
 
 async def test_a_watcher_of_the_health_does_not_hold_up_a_stop() -> None:

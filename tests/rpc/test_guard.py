@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -82,6 +83,12 @@ class Handlers:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not served")
         return b""
 
+    async def aborting_both(
+        self, _: AsyncIterator[bytes], context: Any
+    ) -> AsyncIterator[bytes]:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not served")
+        yield b""
+
 
 @asynccontextmanager
 async def serving(
@@ -98,6 +105,7 @@ async def serving(
         "Both": grpc.stream_stream_rpc_method_handler(handlers.both),
         "Writing": grpc.unary_stream_rpc_method_handler(handlers.writing),
         "Aborting": grpc.unary_unary_rpc_method_handler(handlers.aborting),
+        "AbortingBoth": grpc.stream_stream_rpc_method_handler(handlers.aborting_both),
     }
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE, methods),)
@@ -134,6 +142,19 @@ async def call(channel: Channel, method: str) -> list[bytes]:
             await both.done_writing()
             return [each async for each in both]
     return [each async for each in channel.unary_stream(path)(b"a")]
+
+
+def begin(channel: Channel, method: str) -> Any:
+    """Begin a call, and leave it to be cancelled."""
+    path = f"/{SERVICE}/{method}"
+    match method:
+        case "Once" | "Aborting":
+            return channel.unary_unary(path)(b"a")
+        case "TakingMany":
+            return channel.stream_unary(path)(iter([b"a", b"b"]))
+        case "Both" | "AbortingBoth":
+            return channel.stream_stream(path)(iter([b"a", b"b"]))
+    return channel.unary_stream(path)(b"a")
 
 
 EVERY_KIND = pytest.mark.parametrize(
@@ -211,3 +232,34 @@ async def test_bytes_that_are_no_message_are_the_callers_mistake() -> None:
             await check(b"\xff\xff\xff")
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert raised.value.details() == "request: is no message of its kind"
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["Once", "Often", "TakingMany", "Both", "Writing", "Aborting", "AbortingBoth"],
+)
+@pytest.mark.parametrize(
+    "make",
+    [None, lambda: UnknownRoute("legal")],
+    ids=["goes well", "is refused"],
+)
+async def test_callers_who_leave_at_any_moment_are_no_bug(
+    method: str,
+    make: Callable[[], Exception] | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    moments = random.Random(method)
+    with caplog.at_level(logging.INFO):
+        async with serving(make) as channel:
+
+            async def leave(after_s: float) -> None:
+                called = begin(channel, method)
+                await asyncio.sleep(after_s)
+                called.cancel()
+
+            for _ in range(5):
+                # A burst, so that they are in every stage when they end.
+                await asyncio.gather(
+                    *(leave(moments.uniform(0, 0.02)) for _ in range(60))
+                )
+    assert not caplog.text
