@@ -106,8 +106,7 @@ class Searching:
             began = _now()
             vectors = await self._vectors(ask, course, course.order)
             course.diversify(mmr, vectors, duration_s=_now() - began)
-        to_score = course.to_score(depth)
-        await self._bring(ask, course, to_score)
+        await self._bring(ask, course, depth=depth)
         return course, course.to_score(depth)
 
     async def _reranked(
@@ -119,7 +118,7 @@ class Searching:
                 began = _now()
                 vectors = await self._vectors(ask, course, course.scored)
                 course.diversify_scored(ask.mmr, vectors, duration_s=_now() - began)
-        await self._bring(ask, course, ())
+        await self._bring(ask, course, depth=0)
         return answer(course, Outcome.NOT_REQUESTED, now=_now())
 
     async def _rerank(
@@ -189,9 +188,10 @@ class Searching:
         except RetrieverError as error:
             return error  # MMR is left out, and the answer says so
 
-    async def _bring(self, ask: Search, course: Course, places: Sequence[int]) -> None:
+    async def _bring(self, ask: Search, course: Course, *, depth: int) -> None:
         """Bring the documents that are scored or may be in the answer, once each."""
-        if names := course.needs(places):
+        # Another time only where some were deleted: others take their places.
+        while names := course.needs(course.to_score(depth)):
             with told_to_caller(ask.collection):
                 documents = await self._retriever.get(
                     ask.collection, names, with_vectors=ask.with_vectors
