@@ -125,6 +125,6 @@ def reason_of(
 
 
 def duration_of(seconds: float) -> Duration:
-    """Write seconds as a message."""
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
+    """Write seconds as a message, to the nearest nanosecond."""
+    whole, nanos = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
+    return Duration(seconds=whole, nanos=nanos)

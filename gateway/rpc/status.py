@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import grpc
 from google.protobuf.any_pb2 import Any
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -28,7 +27,7 @@ from gateway.errors import (
     UnknownRoute,
     Violation,
 )
-from gateway.rpc.responses import write_execution
+from gateway.rpc.responses import duration_of, write_execution
 from rerank.v1 import error_reason_pb2
 
 _DOMAIN = "rerank.v1"
@@ -157,8 +156,7 @@ def _rerank_failed(error: RerankFailed) -> grpc.Status:
 
 
 def _retry_in(seconds: float) -> Message:
-    delay = Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1_000_000_000))
-    info: Message = error_details_pb2.RetryInfo(retry_delay=delay)
+    info: Message = error_details_pb2.RetryInfo(retry_delay=duration_of(seconds))
     return info
 
 

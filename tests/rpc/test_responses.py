@@ -1,12 +1,13 @@
 """From plain values to a `RerankResponse`."""
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.backends.errors import Attempt, FailureReason
 from gateway.backends.scorer import Usage
 from gateway.contract import Execution, Outcome, Reranked, Stage, StageOutcome
 from gateway.ranking.answer import Placed
-from gateway.rpc.responses import write_execution, write_rerank
+from gateway.rpc.responses import duration_of, write_execution, write_rerank
 from rerank.v1 import (
     document_pb2,
     execution_pb2,
@@ -165,3 +166,20 @@ def test_more_tokens_than_the_contract_can_count_are_as_many_as_it_can() -> None
         Execution(outcome=Outcome.RERANKED, route="r", duration_s=0, usage=usage)
     )
     assert written.usage.tokens == 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0.0, Duration()),
+        (0.113, Duration(nanos=113_000_000)),
+        (2.3, Duration(seconds=2, nanos=300_000_000)),
+        (0.9999999999, Duration(seconds=1)),
+        (59.9999999996, Duration(seconds=60)),
+        (1e-10, Duration()),
+    ],
+)
+def test_a_duration_is_written_to_the_nearest_nanosecond(
+    seconds: float, written: Duration
+) -> None:
+    assert duration_of(seconds) == written

@@ -139,7 +139,7 @@ def test_the_name_of_a_route_of_any_length_still_arrives(letter: str) -> None:
 
 
 def test_a_failure_that_may_pass_is_unavailable_and_says_when_to_come_back() -> None:
-    status = to_status(failed(transient=True, retry_after_s=7.25))
+    status = to_status(failed(transient=True, retry_after_s=7.3))
     assert status.code is grpc.StatusCode.UNAVAILABLE
     assert info(status) == (
         "RERANK_FAILED",
@@ -147,7 +147,7 @@ def test_a_failure_that_may_pass_is_unavailable_and_says_when_to_come_back() -> 
         {"route": "default", "backend": "backend_1", "fallback_reason": "TIMEOUT"},
     )
     retry = detail(status, error_details_pb2.RetryInfo)
-    assert retry.retry_delay == Duration(seconds=7, nanos=250_000_000)
+    assert retry.retry_delay == Duration(seconds=7, nanos=300_000_000)
     execution = detail(status, execution_pb2.Execution)
     assert execution.outcome == execution_pb2.OUTCOME_FELL_BACK
     assert execution.fallback_reason == execution_pb2.FALLBACK_REASON_TIMEOUT
