@@ -99,8 +99,8 @@ class _FallbackReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fallba
     such as 501.
     """
     FALLBACK_REASON_OVERLOADED: _FallbackReason.ValueType  # 4
-    """The server's own queue or bound for this backend is full: the backend was not asked.
-    Transient.
+    """The server's own queue or bound for this backend is full, or the call waited in that queue
+    and its turn did not come in time: the backend was not asked. Transient.
     """
     FALLBACK_REASON_RATE_LIMITED: _FallbackReason.ValueType  # 5
     """The backend answered with status 429, or with its vendor's word for it. Transient."""
@@ -147,8 +147,8 @@ also while it loads its model. Transient, with the exception of statuses that sa
 such as 501.
 """
 FALLBACK_REASON_OVERLOADED: FallbackReason.ValueType  # 4
-"""The server's own queue or bound for this backend is full: the backend was not asked.
-Transient.
+"""The server's own queue or bound for this backend is full, or the call waited in that queue
+and its turn did not come in time: the backend was not asked. Transient.
 """
 FALLBACK_REASON_RATE_LIMITED: FallbackReason.ValueType  # 5
 """The backend answered with status 429, or with its vendor's word for it. Transient."""
