@@ -2,8 +2,22 @@
 
 import asyncio
 
+import pytest
+
+from gateway.backends.errors import FailureReason
 from gateway.contract import Outcome
-from gateway.searching.contract import Mmr, RerankWish, Search, Searched
+from gateway.errors import TooOld
+from gateway.retrieval.retriever import EngineFailed
+from gateway.searching.contract import (
+    Mmr,
+    Mode,
+    RerankWish,
+    Retrieval,
+    Search,
+    Searched,
+)
+from tests.support.embedders import FakeEmbedder, hangs
+from tests.support.scorers import now
 from tests.support.searches import Scene, ids, scene
 
 NUMBERS = {name: str(9 - place) for place, name in enumerate("abcdefgh")}
@@ -62,3 +76,62 @@ async def test_everything_may_be_deleted() -> None:
         first, last = await deleting(at_work, *NUMBERS, **more)
         assert first.results == last.results == ()
         assert last.search_method == "rrf_hybrid"
+
+
+@pytest.mark.parametrize("rerank", [OFF, RerankWish()])
+@pytest.mark.parametrize(
+    ("mode", "left"), [(Mode.VECTOR, "fulltext"), (Mode.FULLTEXT, "vector")]
+)
+async def test_a_leg_that_is_late_gives_way_to_the_one_that_was_not_wanted(
+    mode: Mode, left: str, rerank: RerankWish
+) -> None:
+    at_work = await scene()
+    at_work.retriever.takes_s["bm25" if left == "vector" else "vector"] = 60.0
+    began = now()
+    found = await at_work.ask(
+        retrieval=Retrieval(mode=mode), rerank=rerank, deadline=began + 1.0
+    )
+    assert now() - began < 1.0
+    assert found.search_method.startswith(left)
+    assert found.fallback_triggered
+    assert found.execution.stages[-1 if rerank is OFF else -2].reason is (
+        FailureReason.DEADLINE
+    )
+
+
+async def test_an_embedder_that_hangs_gives_way_to_words() -> None:
+    at_work = await scene(embedder=FakeEmbedder(hangs()))
+    began = now()
+    found = await at_work.ask(
+        retrieval=Retrieval(mode=Mode.VECTOR), deadline=began + 1.0
+    )
+    assert now() - began < 1.0
+    assert found.search_method == "fulltext+rerank"
+
+
+async def test_a_version_is_waited_for_in_every_mode() -> None:
+    for mode in Mode:
+        at_work = await scene()
+        began = now()
+        with pytest.raises(TooOld):
+            await at_work.ask(
+                retrieval=Retrieval(mode=mode), min_version=99, timeout_s=1.0
+            )
+        assert now() - began > 0.85
+
+
+@pytest.mark.parametrize("vector_takes_s", [0.2, 0.1, 60.0])
+async def test_the_leg_that_is_wanted_counts_if_it_comes_after_all(
+    vector_takes_s: float,
+) -> None:
+    at_work = await scene()
+    # Half of the time is over at 1.0; with 0.2 both legs come at the same moment.
+    at_work.retriever.takes_s |= {"bm25": 1.2, "vector": vector_takes_s}
+    if vector_takes_s < 0.2:
+        at_work.retriever.failures["vector"] = EngineFailed("the engine failed")
+    found = await at_work.ask(
+        retrieval=Retrieval(mode=Mode.FULLTEXT), rerank=OFF, timeout_s=2.0
+    )
+    assert found.search_method == "fulltext"
+    assert not found.fallback_triggered
+    assert [each.name for each in found.execution.stages] == ["retrieve"]

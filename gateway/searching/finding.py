@@ -75,11 +75,9 @@ class Finding:
             work = Work(await self._retriever.shape(ask.collection))
             wanted = _wanted(ask, plan, work.shape)
             work.vector = _brought(ask, work.shape)
-            await self._legs.search(ask, plan, work, wanted)
-            if not work.hits:
-                # A mode that names one leg is served by the other one.
-                others = _possible(ask, work) - wanted
-                await self._legs.search(ask, plan, work, others)
+            # A mode that names one leg is served by the other one, if it must be.
+            instead = _possible(ask, work.shape) - wanted
+            await self._legs.search(ask, plan, work, wanted, instead)
             if not work.hits:
                 raise _nothing(work)
             found, base, doubt = await self._joined(ask, plan, work)
@@ -161,16 +159,14 @@ def _wanted(ask: Search, plan: Plan, shape: Shape) -> set[Mode]:
     return legs or {Mode.FULLTEXT}
 
 
-def _possible(ask: Search, work: Work) -> set[Mode]:
-    """Tell which legs the request has what it needs for, failed ones apart."""
+def _possible(ask: Search, shape: Shape) -> set[Mode]:
+    """Tell which legs the request has what it needs for."""
     legs = set()
     if ask.query.strip():
         legs.add(Mode.FULLTEXT)
-    if work.shape.dimension and (
-        ask.embedding or (ask.query.strip() and work.shape.embedder)
-    ):
+    if shape.dimension and (ask.embedding or (ask.query.strip() and shape.embedder)):
         legs.add(Mode.VECTOR)
-    return legs - work.failed.keys()
+    return legs
 
 
 def _brought(ask: Search, shape: Shape) -> "Vector | None":

@@ -4,7 +4,7 @@ A leg that fails or is late is written down and leaves the others standing.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # What of the time may be spent on waiting for a version.
 _SHARE_FOR_VERSION = 0.9
+# What of the time only the legs that are wanted are waited for, where others can step in.
+_SHARE_OF_WANTED = 0.5
 
 IN_WORDS = {Mode.FULLTEXT: "full-text search", Mode.VECTOR: "vector search"}
 
@@ -52,6 +54,14 @@ class Work:
     usage: Usage = field(default_factory=Usage)
     embedding: Stage | None = None
 
+    def forget(self, legs: set[Mode]) -> None:
+        """Leave out what some legs found, or why they did not."""
+        for leg in legs:
+            self.hits.pop(leg, None)
+            self.failed.pop(leg, None)
+        if Mode.VECTOR in legs:
+            self.embedding = None
+
 
 class Legs:
     """Searches legs of a collection.
@@ -67,26 +77,43 @@ class Legs:
         self._embedder = embedder
 
     async def search(
-        self, ask: Search, plan: Plan, work: Work, legs: set[Mode]
+        self, ask: Search, plan: Plan, work: Work, wanted: set[Mode], instead: set[Mode]
     ) -> None:
-        """Search some legs at once; those that are late are cancelled and awaited."""
+        """Search legs at once; those that are late are cancelled and awaited.
+
+        Args:
+            ask: What the caller wants.
+            plan: How.
+            work: What was found, and what failed, is written here.
+            wanted: At least one.
+            instead: Others, which are searched too when it is clear that none of those
+                serves, or when half of the time is over and none has; what they say
+                counts only if none does.
+
+        """
         loop = asyncio.get_running_loop()
-        running: dict[Mode, Coroutine[Any, Any, None]] = {}
-        if Mode.FULLTEXT in legs:
-            running[Mode.FULLTEXT] = self._leg(Mode.FULLTEXT, ask, plan, work)
-        if Mode.VECTOR in legs:
-            running[Mode.VECTOR] = self._vector_leg(ask, plan, work)
-        if not running:
-            return
-        tasks = {asyncio.create_task(each): leg for leg, each in running.items()}
+        began = loop.time()
+        soft_deadline = plan.soft_deadline
+        if instead:
+            half = began + (plan.deadline - began) * _SHARE_OF_WANTED
+            soft_deadline = min(soft_deadline, half)
+        tasks = self._started(ask, plan, work, wanted)
         try:
-            began = loop.time()
             _, late = await asyncio.wait(
                 tasks,
-                timeout=max(plan.soft_deadline - began, 0.0),
+                timeout=max(soft_deadline - began, 0.0),
                 return_when=asyncio.FIRST_EXCEPTION,
             )
-            while late and not work.hits and loop.time() < plan.deadline:
+            if instead and not work.hits and not _raised(tasks):
+                more = self._started(ask, plan, work, instead)
+                tasks |= more
+                late |= more.keys()
+            while (
+                late
+                and not work.hits
+                and not _raised(tasks)
+                and loop.time() < plan.deadline
+            ):
                 _, late = await asyncio.wait(
                     late,
                     timeout=plan.deadline - loop.time(),
@@ -102,6 +129,18 @@ class Legs:
         for task in tasks:
             if not task.cancelled():
                 task.result()  # what is the caller's mistake, or ours, is raised
+        if wanted & work.hits.keys():
+            work.forget(instead)
+
+    def _started(
+        self, ask: Search, plan: Plan, work: Work, legs: set[Mode]
+    ) -> "dict[asyncio.Task[None], Mode]":
+        running: dict[Mode, Coroutine[Any, Any, None]] = {}
+        if Mode.FULLTEXT in legs:
+            running[Mode.FULLTEXT] = self._leg(Mode.FULLTEXT, ask, plan, work)
+        if Mode.VECTOR in legs:
+            running[Mode.VECTOR] = self._vector_leg(ask, plan, work)
+        return {asyncio.create_task(each): leg for leg, each in running.items()}
 
     async def _vector_leg(self, ask: Search, plan: Plan, work: Work) -> None:
         if work.vector is None:
@@ -174,3 +213,9 @@ class Legs:
             if leg is Mode.FULLTEXT or lowest is None or hit.score >= lowest
         }
         work.versions.append(found.version)
+
+
+def _raised(tasks: "Iterable[asyncio.Task[None]]") -> bool:
+    return any(
+        task.done() and not task.cancelled() and task.exception() for task in tasks
+    )
