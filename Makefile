@@ -91,8 +91,12 @@ architecture: $(READY)
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
 .PHONY: bench
-bench: .venv/.ready-to-measure ## Measure what a call costs beside an echo of the same payload (a minute).
+bench: .venv/.ready-to-measure ## Measure what a call costs beside an echo of the same payload (half a minute).
 	@$(BIN)/python -m benchmarks.cost
+
+.PHONY: bench-search
+bench-search: .venv/.ready-to-measure ## Measure what a search of 100 000 documents costs (ten minutes).
+	@$(BIN)/python -m benchmarks.retrieval
 
 .PHONY: relevance
 relevance: .venv/.ready-to-measure ## Measure what the built-in model gains on real collections (minutes).
