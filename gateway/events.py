@@ -5,8 +5,9 @@ Attributes are few-valued and never a text of a caller.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
-from gateway.backends.errors import Attempt, BackendState
+from gateway.backends.errors import Attempt, BackendState, FailureReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +38,65 @@ class BackendSilent:
     detail: str
 
 
-Event = AttemptEnded | FactsLearned | BackendSilent
+class CircuitState(StrEnum):
+    """Whether calls to a backend are let through (`rerank.v1.CircuitState`)."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitChanged:
+    """A circuit opened, closed, or lets one call through to see."""
+
+    backend: str
+    state: CircuitState
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRead:
+    """A memory was asked for the scores of a call."""
+
+    backend: str
+    tier: str
+    """`process` or `shared`."""
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCacheFailed:
+    """The memory that processes share did not answer; the scores count as unknown."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A call was made again after a transient failure."""
+
+    backend: str
+    after: FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class Hedged:
+    """A second call was made, since the first one was slow."""
+
+    backend: str
+    won: bool
+    """The second one answered first."""
+
+
+Event = (
+    AttemptEnded
+    | FactsLearned
+    | BackendSilent
+    | CircuitChanged
+    | CacheRead
+    | SharedCacheFailed
+    | Retried
+    | Hedged
+)
 Emit = Callable[[Event], None]

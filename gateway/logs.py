@@ -6,7 +6,17 @@ Nothing a caller sent and nothing a backend answered is ever part of a line.
 import asyncio
 import logging
 
-from gateway.events import AttemptEnded, BackendSilent, Event, FactsLearned
+from gateway.events import (
+    AttemptEnded,
+    BackendSilent,
+    CacheRead,
+    CircuitChanged,
+    Event,
+    FactsLearned,
+    Hedged,
+    Retried,
+    SharedCacheFailed,
+)
 
 _log = logging.getLogger("gateway")
 
@@ -43,6 +53,12 @@ class EventLog:
                     served,
                     max_documents,
                 )
+            case CircuitChanged(backend, state):
+                _log.warning("backend %s: its circuit is %s", backend, state)
+            case SharedCacheFailed(detail):
+                self._failure("cache.shared", "UNAVAILABLE", detail)
+            case CacheRead() | Retried() | Hedged():
+                pass
             case BackendSilent(backend, detail):
                 _log.warning(
                     "backend %s does not tell about itself: %s", backend, detail

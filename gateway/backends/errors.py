@@ -6,6 +6,7 @@
      │  └ OutOfTime     the caller's time was over          yes      if it had a fair chance
      ├ RateLimited      429, or the vendor's word for it    yes      no
      ├ Overloaded       our own bound for this backend      yes      no
+ ├ CircuitOpen      it failed too often, not asked      yes      no
      ├ TooLarge         batch, length or body refused       no       no
      ├ Rejected         other 4xx                           no       no
      │  └ Unauthenticated   401, 402, 403: our key          no       no
@@ -35,6 +36,7 @@ class FailureReason(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     REJECTED = "REJECTED"
     UNAUTHENTICATED = "UNAUTHENTICATED"
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
     MALFORMED = "MALFORMED"
     MISCONFIGURED = "MISCONFIGURED"
     INTERNAL = "INTERNAL"
@@ -153,6 +155,15 @@ class Overloaded(BackendError):
     reason = FailureReason.OVERLOADED
     transient = True
     blames_backend = False
+
+
+class CircuitOpen(BackendError):
+    """The backend failed too often lately, or asked to be left alone: it was not asked."""
+
+    reason = FailureReason.CIRCUIT_OPEN
+    transient = True
+    blames_backend = False
+    state = BackendState.UNREACHABLE
 
 
 class Excess(StrEnum):

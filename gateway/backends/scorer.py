@@ -7,6 +7,7 @@ normalisation are not here: they are functions of the numbers (`gateway.ranking`
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Protocol
 
 from gateway.backends.errors import Attempt
@@ -23,6 +24,26 @@ class Candidate:
     """Place in the order received, from 1."""
     embedding: tuple[float, ...] | None = None
     """The document's vector, in the space of `ScoreRequest.query_embedding`."""
+
+
+class CacheMode(StrEnum):
+    """How the memory of scores takes part in a call."""
+
+    DEFAULT = "DEFAULT"
+    """Remembered scores are used, new ones are remembered."""
+    BYPASS = "BYPASS"
+    """Neither read nor written."""
+    REFRESH = "REFRESH"
+    """Not read; new scores replace what is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheWish:
+    """What a caller wants of the memory of scores."""
+
+    mode: CacheMode = CacheMode.DEFAULT
+    ttl_s: float | None = None
+    """Use only what is younger; None: as long as it is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,12 @@ class ScoreRequest:
     them, or there is no vector of the query to compare with."""
     space: str = ""
     """Whose vectors the collection has; empty: its callers bring them."""
+    cache: CacheWish = CacheWish()
+    caller: str = ""
+    """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
+    takes_partial: bool = False
+    """Scores of a contiguous beginning of the documents are better than none, where the
+    time is over before the rest is there."""
     passages: int = 0
     """Score a long document by its best passage, of at most so many; 0: as a whole, by
     what the model reads of it."""
@@ -104,6 +131,10 @@ class Scores:
     truncated: frozenset[int] = frozenset()
     """Places (from 0) of the documents of which the model saw only a part."""
     usage: Usage = Usage()
+    revision: str = ""
+    """Of the model, where the backend tells it: scores of two are not comparable."""
+    cached: frozenset[int] = frozenset()
+    """Places (from 0) of the documents whose scores came from memory."""
     attempts: tuple[Attempt, ...] = ()
     """Every call made for these scores, failed ones included, in the order of their end."""
 
