@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.backends.errors import Attempt, FailureReason
-from gateway.backends.scorer import Lookup, Usage
+from gateway.backends.scorer import CacheWish, Lookup, Usage
 from gateway.ranking import method
 from gateway.ranking.answer import Placed
 
@@ -105,6 +105,7 @@ class Rerank:
     instruction: str = ""
     keep_order: bool = True
     """Answer with the order received when no backend scores; else raise."""
+    cache: CacheWish = field(default_factory=CacheWish)
     lookup: Lookup | None = None
     """What the documents' collection says about them; None: the caller brought them."""
     space: str = ""

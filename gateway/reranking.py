@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway import report
 from gateway.backends.errors import BackendError
-from gateway.backends.scorer import Candidate, Scorer, ScoreRequest
+from gateway.backends.scorer import CacheWish, Candidate, Scorer, ScoreRequest
 from gateway.contract import Rerank, Reranked
 from gateway.departures import Departures
 from gateway.errors import RerankFailed, UnknownRoute
@@ -25,6 +25,15 @@ class Route:
     """Thresholds of backends that carry their own: two models differ in calibration."""
     passages: int
     """Of one document at most, where long documents are split; 0: they are not."""
+
+    cache_ttl_s: float | None
+    """How old a remembered score may be, where the caller does not say."""
+
+    def cache(self, wish: CacheWish) -> CacheWish:
+        """Give the caller's wish, with the route's age where it names none."""
+        if wish.ttl_s is None and self.cache_ttl_s is not None:
+            return replace(wish, ttl_s=self.cache_ttl_s)
+        return wish
 
     def threshold(self, asked: float | None, backend: str) -> float | None:
         """Give the caller's threshold, else the backend's own, else the route's."""
@@ -90,6 +99,7 @@ class Reranking:
                 query_embedding=ask.query_embedding,
                 instruction=ask.instruction,
                 depth=route.top_k if ask.top_k is None else ask.top_k,
+                cache=route.cache(ask.cache),
                 lookup=ask.lookup,
                 space=ask.space,
                 passages=route.passages,

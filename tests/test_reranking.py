@@ -73,6 +73,7 @@ def use_case(
         min_score=min_score,
         backend_min_scores=backend_min_scores or {},
         passages=passages,
+        cache_ttl_s=None,
     )
     return Reranking(routes={"default": route}, reserve=RESERVE)
 

@@ -6,7 +6,7 @@ normalisation are not here: they are functions of the numbers (`gateway.ranking`
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -81,7 +81,7 @@ class ScoreRequest:
     them, or there is no vector of the query to compare with."""
     space: str = ""
     """Whose vectors the collection has; empty: its callers bring them."""
-    cache: CacheWish = CacheWish()
+    cache: CacheWish = field(default_factory=CacheWish)
     caller: str = ""
     """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
     takes_partial: bool = False

@@ -117,6 +117,7 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
             top_k=route.top_k,
             min_score=route.min_score,
             backend_min_scores=min_scores,
+            cache_ttl_s=route.cache_ttl_s,
             passages=(
                 route.max_passages if route.long_documents == "max_passage" else 0
             ),

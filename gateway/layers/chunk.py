@@ -86,7 +86,9 @@ def _split(request: ScoreRequest, size: int) -> list[ScoreRequest]:
 
 def _joined(parts: list[Scores]) -> Scores:
     first = parts[0]
-    if any(part.model != first.model for part in parts):
+    if any(
+        (part.model, part.revision) != (first.model, first.revision) for part in parts
+    ):
         detail = "its answers to the parts of one request name different models"
         raise Malformed(first.backend, detail)
     truncated: set[int] = set()
@@ -99,6 +101,7 @@ def _joined(parts: list[Scores]) -> Scores:
         scale=first.scale,
         backend=first.backend,
         model=first.model,
+        revision=first.revision,
         truncated=frozenset(truncated),
         usage=sum((part.usage for part in parts), Usage()),
     )

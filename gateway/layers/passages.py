@@ -49,5 +49,12 @@ class Passages:
             truncated=frozenset(
                 truncated | {owners[place] for place in scores.truncated}
             ),
+            cached=_whole(owners, scores.cached),
             usage=scores.usage + Usage(passages=split_count),
         )
+
+
+def _whole(owners: list[int], cached: frozenset[int]) -> frozenset[int]:
+    """Give the documents of which every passage came from memory."""
+    fresh = {owner for place, owner in enumerate(owners) if place not in cached}
+    return frozenset(set(owners) - fresh)

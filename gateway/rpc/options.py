@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.backends.scorer import CacheMode, CacheWish
 from gateway.rpc.violations import Violations, bytes_over
 from rerank.v1 import options_pb2
 
@@ -16,16 +17,24 @@ _MAX_LABEL_CHARACTERS = 128
 _LABEL_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
 _DAY_S = 86_400
 _NANOS = 1e-9
+_CACHE_MODES = {
+    options_pb2.CACHE_MODE_BYPASS: CacheMode.BYPASS,
+    options_pb2.CACHE_MODE_REFRESH: CacheMode.REFRESH,
+}
 
 
-def check_cache(path: str, cache: options_pb2.CacheOptions, wrong: Violations) -> None:
-    """Check how the server's memory is to take part."""
+def read_cache(
+    path: str, cache: options_pb2.CacheOptions, wrong: Violations
+) -> CacheWish:
+    """Read how the server's memory is to take part."""
     if cache.mode not in options_pb2.CacheMode.values():
         wrong.add(f"{path}.mode", "must be DEFAULT, BYPASS or REFRESH")
+    ttl_s = None
     if cache.HasField("ttl"):
         ttl_s = positive_s(f"{path}.ttl", cache.ttl, wrong)
         if ttl_s > _DAY_S:
             wrong.add(f"{path}.ttl", "must be at most 24 hours")
+    return CacheWish(_CACHE_MODES.get(cache.mode, CacheMode.DEFAULT), ttl_s)
 
 
 def check_labels(path: str, labels: Mapping[str, str], wrong: Violations) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from gateway.contract import DEFAULT_ROUTE, Document, Rerank
 from gateway.ranking.method import INPUT_ORDER, RETRIEVED
 from gateway.rpc.options import (
-    check_cache,
     check_failure_policy,
     check_instruction,
     check_labels,
     check_vector,
     positive_s,
+    read_cache,
 )
 from gateway.rpc.violations import Violations, bytes_over
 from rerank.v1 import document_pb2, options_pb2, rerank_service_pb2
@@ -53,7 +53,7 @@ def read_rerank(
     _check_documents(message.documents, limits, wrong)
     _check_embeddings(message, wrong)
     _check_options(message, wrong)
-    check_cache("cache", message.cache, wrong)
+    cache = read_cache("cache", message.cache, wrong)
     check_labels("labels", message.labels, wrong)
     timeout_s = None
     if message.HasField("timeout"):
@@ -72,6 +72,7 @@ def read_rerank(
         deadline=None if remaining_s is None else now + remaining_s,
         found_by=message.search_method or INPUT_ORDER,
         instruction=message.instruction,
+        cache=cache,
         keep_order=message.failure_policy != options_pb2.FAILURE_POLICY_FAIL,
     )
 

@@ -9,12 +9,12 @@ from gateway.contract import DEFAULT_ROUTE
 from gateway.retrieval.filter import Filter
 from gateway.rpc.filters import read_filter
 from gateway.rpc.options import (
-    check_cache,
     check_failure_policy,
     check_instruction,
     check_labels,
     check_vector,
     positive_s,
+    read_cache,
 )
 from gateway.rpc.requests import Limits
 from gateway.rpc.violations import Violations, bytes_over
@@ -202,7 +202,7 @@ def _rerank(message: search_service_pb2.RerankOptions, wrong: Violations) -> Rer
     timeout_s = None
     if message.HasField("timeout"):
         timeout_s = positive_s(f"{path}.timeout", message.timeout, wrong)
-    check_cache(f"{path}.cache", message.cache, wrong)
+    cache = read_cache(f"{path}.cache", message.cache, wrong)
     check_instruction(f"{path}.instruction", message.instruction, wrong)
     return RerankWish(
         enabled=_given(message, "enabled"),
@@ -211,6 +211,7 @@ def _rerank(message: search_service_pb2.RerankOptions, wrong: Violations) -> Rer
         route=message.route or DEFAULT_ROUTE,
         timeout_s=timeout_s,
         instruction=message.instruction,
+        cache=cache,
     )
 
 

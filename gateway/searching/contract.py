@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from gateway.backends.scorer import CacheWish
 from gateway.contract import DEFAULT_ROUTE, Execution
 from gateway.ranking.fusion import FusionTerm
 from gateway.retrieval.filter import Filter
@@ -81,6 +82,7 @@ class RerankWish:
     route: str = DEFAULT_ROUTE
     timeout_s: float | None = None
     instruction: str = ""
+    cache: CacheWish = field(default_factory=CacheWish)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,6 +145,7 @@ class Searching:
                 deadline=ask.deadline,
                 found_by=course.method,
                 instruction=wish.instruction,
+                cache=wish.cache,
                 keep_order=ask.keep_order,
                 lookup=self._lookup(ask, course, places),
                 space=course.found.space,

@@ -4,6 +4,7 @@ from gateway.settings.checks import SettingsError, checked
 from gateway.settings.models import (
     LOCAL,
     BackendSettings,
+    CacheSettings,
     EmbedderSettings,
     RetrievalSettings,
     RouteSettings,
@@ -15,6 +16,7 @@ from gateway.settings.sources import load
 __all__ = [
     "LOCAL",
     "BackendSettings",
+    "CacheSettings",
     "EmbedderSettings",
     "RetrievalSettings",
     "RouteSettings",

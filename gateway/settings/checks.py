@@ -7,27 +7,29 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway.backends.dialect import Dialect
 from gateway.backends.dialects import DIALECTS
 from gateway.backends.endpoint import locate
 from gateway.ranking.normalize import Scale
-from gateway.retrieval.embedders import DIALECTS as EMBEDDERS
 from gateway.settings.models import (
     EMBEDDER,
     LOCAL,
-    NO_EMBEDDER,
     RETRIEVER,
     BackendSettings,
+    CacheSettings,
     EmbedderSettings,
     RouteSettings,
     ServerSettings,
     Settings,
 )
+from gateway.settings.service_checks import cache_problems, embedder_problems
 
 _DEFAULT_ROUTE = "default"
 # Filled in by us; a configuration that names them would bypass what they stand for.
-_OURS = ("api_key", "problem")
+_OURS = ("api_key", "key", "password", "problem")
 _HTTP_ONLY = (
     "url",
+    "urls",
     "api_key_env",
     "api_key_file",
     "max_documents",
@@ -37,15 +39,6 @@ _LARGEST_PORT = 65535
 _LOCAL_ONLY = ("threads", "max_cache_bytes", "max_tokens", "revision")
 _CROSS_ENCODER_ONLY = ("scale", "max_tokens", "revision")
 _BUILT_IN_ONLY = ("max_cache_bytes",)
-_EMBEDDER_HTTP_ONLY = (
-    "url",
-    "model",
-    "api_key_env",
-    "api_key_file",
-    "dimension",
-    "max_texts",
-    "max_in_flight",
-)
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -84,7 +77,8 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     problems += _backend_problems(settings)
     problems += _route_problems(raw)
     problems += _address_problems(settings)
-    problems += _embedder_problems(settings.embedder)
+    problems += embedder_problems(settings.embedder)
+    problems += cache_problems(settings.cache)
     if problems:
         # One for each path: what is wrong is not missing as well.
         first: dict[str, str] = {}
@@ -121,7 +115,11 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
         f"backends.{name}": section
         for name, section in _sections(raw, "backends").items()
     }
-    for path, section in {**sections, "embedder": _section(raw, "embedder")}.items():
+    for path, section in {
+        **sections,
+        "embedder": _section(raw, "embedder"),
+        "cache": _section(raw, "cache"),
+    }.items():
         for key in _OURS:
             if key in section:
                 yield f"{path}.{key}: there is no such setting"
@@ -141,6 +139,7 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
             if isinstance(section.get("dialect"), str)
         },
         embedder=_valid(EmbedderSettings, _section(raw, "embedder")),
+        cache=_valid(CacheSettings, _section(raw, "cache")),
     )
 
 
@@ -201,14 +200,7 @@ def _local_problems(path: str, backend: BackendSettings) -> Iterator[str]:
 
 def _http_problems(path: str, backend: BackendSettings) -> Iterator[str]:
     dialect = DIALECTS[backend.dialect]
-    url = backend.url or dialect.home
-    if not url:
-        yield f"{path}.url: is required, such as http://localhost:8081"
-    else:
-        try:
-            locate(url, dialect.path)
-        except ValueError as error:
-            yield f"{path}.url: {error}"
+    yield from _url_problems(path, backend, dialect)
     if dialect.scale is None and backend.scale is None:
         yield (
             f"{path}.scale: is required, since {backend.dialect} passes on whatever the"
@@ -220,6 +212,25 @@ def _http_problems(path: str, backend: BackendSettings) -> Iterator[str]:
         yield f"{path}.model: is required by {backend.dialect}"
     if backend.api_key_env and backend.api_key_file:
         yield f"{path}.api_key_file: the key is in api_key_env already"
+
+
+def _url_problems(
+    path: str, backend: BackendSettings, dialect: Dialect
+) -> Iterator[str]:
+    if backend.url and backend.urls:
+        yield f"{path}.urls: there is a url already"
+    if len(set(backend.urls)) < len(backend.urls):
+        yield f"{path}.urls: one of them is there twice"
+    places = {f"{path}.urls.{place}": url for place, url in enumerate(backend.urls)}
+    if url := backend.url or ("" if backend.urls else dialect.home):
+        places[f"{path}.url"] = url
+    if not places:
+        yield f"{path}.url: is required, such as http://localhost:8081"
+    for place, url in places.items():
+        try:
+            locate(url, dialect.path)
+        except ValueError as error:
+            yield f"{place}: {error}"
 
 
 def _route_problems(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -234,34 +245,6 @@ def _route_problems(raw: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}: there is no backend {backend!r}"
             if backend in backends[:place]:
                 yield f"{path}: {backend!r} is there twice"
-
-
-def _embedder_problems(embedder: EmbedderSettings) -> Iterator[str]:
-    path, given = "embedder", embedder.model_fields_set
-    if embedder.dialect in (LOCAL, NO_EMBEDDER):
-        for key in _EMBEDDER_HTTP_ONLY:
-            if key in given:
-                yield f"{path}.{key}: only for an embedder behind HTTP"
-        return
-    dialect = EMBEDDERS.get(embedder.dialect)
-    if dialect is None:
-        known = ", ".join([*EMBEDDERS, LOCAL, NO_EMBEDDER])
-        yield f"{path}.dialect: must be one of {known}"
-        return
-    if "threads" in given:
-        yield f"{path}.threads: only for the built-in model"
-    url = embedder.url or dialect.home
-    if not url:
-        yield f"{path}.url: is required, such as http://localhost:8082"
-    else:
-        try:
-            locate(url, dialect.path)
-        except ValueError as error:
-            yield f"{path}.url: {error}"
-    if dialect.needs_model and not embedder.model:
-        yield f"{path}.model: is required by {embedder.dialect}"
-    if embedder.api_key_env and embedder.api_key_file:
-        yield f"{path}.api_key_file: the key is in api_key_env already"
 
 
 def _address_problems(settings: Settings) -> Iterator[str]:

@@ -72,6 +72,8 @@ class RouteSettings(_Section):
     """Threshold where neither the request nor the backend has one; unset: none."""
     enabled: bool = True
     """Whether a Search that does not say reranks."""
+    cache_ttl_s: Seconds | None = None
+    """Use only remembered scores that are younger; unset: as long as they are kept."""
     fusion: Literal["rrf", "zscore"] = "rrf"
     """How a Search that does not say joins its two legs."""
     adaptive_weights: bool = False
@@ -80,6 +82,33 @@ class RouteSettings(_Section):
     """`max_passage`: split, and score by the best passage; for pointwise models."""
     max_passages: Annotated[int, Field(ge=1, le=1000)] = 8
     """Of one document, where they are split."""
+
+
+class CacheSettings(_Section):
+    """How long scores are remembered, and where."""
+
+    ttl_s: Seconds = 300.0
+    """How long a score is remembered, give or take a tenth, so that not all of them are
+    forgotten together."""
+    max_bytes: Annotated[int, Field(ge=0)] = 64 * _MIB
+    """In this process; 0 remembers nothing."""
+    url: str = ""
+    """Of a Redis or Valkey that several gateways share: redis://HOST:PORT/DB or
+    rediss://…; unset: none."""
+    password_env: str = ""
+    """Name of the environment variable that holds its password."""
+    key_env: str = ""
+    """Name of the environment variable that holds the secret which all of these gateways
+    name scores with; required with `url`."""
+    timeout_s: Seconds = 0.005
+    """How long the shared memory may take to answer."""
+
+    key: SecretStr | None = Field(default=None, exclude=True)
+    """The secret itself: read from its place, never from the configuration."""
+    password: SecretStr | None = Field(default=None, exclude=True)
+    """Likewise."""
+    problem: str = ""
+    """Why nothing is shared although it is configured correctly."""
 
 
 class RetrievalSettings(_Section):
@@ -145,6 +174,8 @@ class BackendSettings(_Section):
     """How it is spoken to: a vendor, or `local` for what runs in this process."""
     url: str = ""
     """Base url or full endpoint; unset: the vendor's own, where there is one."""
+    urls: tuple[str, ...] = ()
+    """Instead of `url`: equal servers, each call goes to the one that is less busy."""
     model: str = ""
     """As the vendor calls it. Local: an ONNX cross-encoder, either `OWNER/NAME` on the
     Hugging Face hub or a directory (a relative one as `./NAME`); unset: the built-in
@@ -166,6 +197,19 @@ class BackendSettings(_Section):
     """For one attempt."""
     fair_s: Seconds = 0.5
     """An attempt that its caller ended sooner than this does not blame the backend."""
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    """Calls made again after a failure that may pass."""
+    hedge_after_s: Seconds | None = None
+    """A second call goes out when the first one has taken so long; unset: longer than 95
+    of 100 calls, where there are several `urls`, else never."""
+    extra_calls: Share = 0.1
+    """Retries and hedges, as a share of all calls, at most."""
+    failures_in_a_row: Count = 5
+    """So many, and it is not asked for a while."""
+    failure_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The same where so many of the last calls failed."""
+    cooldown_s: Seconds = 5.0
+    """How long it is not asked then; longer each time it fails again, a minute at most."""
     max_documents: Count | None = None
     """In one call; unset: what the backend tells, else the dialect's."""
     max_in_flight: Count | None = None
@@ -210,6 +254,7 @@ class Settings(_Section):
     server: ServerSettings = ServerSettings()
     routes: dict[Name, RouteSettings] = {}
     backends: dict[Name, BackendSettings] = {}
+    cache: CacheSettings = CacheSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     embedder: EmbedderSettings = EmbedderSettings()
 

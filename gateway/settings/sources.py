@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from gateway.settings.checks import SettingsError, checked
 from gateway.settings.models import (
     BackendSettings,
+    CacheSettings,
     EmbedderSettings,
     RetrievalSettings,
     Settings,
@@ -60,6 +61,7 @@ def load(
                 for name, backend in settings.backends.items()
             },
             "embedder": _with_key(settings.embedder, env),
+            "cache": _with_secrets(settings.cache, env),
             "retrieval": _with_path(settings.retrieval, env),
         }
     )
@@ -126,6 +128,18 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+def _with_secrets(cache: CacheSettings, env: Mapping[str, str]) -> CacheSettings:
+    """Fetch the secrets of the shared memory, or say why it cannot be used."""
+    found: dict[str, Any] = {}
+    for name in ("key", "password"):
+        variable = getattr(cache, f"{name}_env")
+        secret = env.get(variable, "") if variable else ""
+        if variable and not secret:
+            found["problem"] = f"environment variable {variable} is not set"
+        found[name] = SecretStr(secret) if secret else None
+    return cache.model_copy(update=found)
 
 
 def _with_path(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.backends.scorer import CacheMode, CacheWish
 from gateway.contract import Document, Rerank
 from gateway.errors import InvalidRequest
 from gateway.rpc.requests import Limits, read_rerank
@@ -88,6 +89,7 @@ def test_everything_that_a_request_says_is_read() -> None:
         instruction="judge well",
         max_per_group=2,
         keep_order=False,
+        cache=CacheWish(CacheMode.BYPASS, 86_400.0),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.backends.scorer import CacheMode, CacheWish
 from gateway.errors import InvalidRequest
 from gateway.retrieval.filter import Equals
 from gateway.rpc.requests import Limits
@@ -130,6 +131,7 @@ def test_everything_that_a_request_says_is_read() -> None:
             route="fast",
             timeout_s=0.5,
             instruction="judge well",
+            cache=CacheWish(CacheMode.BYPASS),
         ),
         max_per_group=2,
         timeout_s=1.5,
