@@ -20,6 +20,8 @@ class Facts:
     def __init__(self, *, max_documents: int, model: str, fixed: bool) -> None:
         self.max_documents = max_documents
         self.model = model
+        self.revision = ""
+        """Of the model, where the backend tells it: a commit, a hash."""
         self._fixed = fixed
 
     def learn_max_documents(self, limit: int) -> None:
@@ -31,3 +33,7 @@ class Facts:
         """Note what the backend calls the model that it serves."""
         if model:
             self.model = model[:LONGEST_NAME]
+
+    def learn_revision(self, revision: str) -> None:
+        """Note which state of the model the backend serves."""
+        self.revision = revision[:LONGEST_NAME]

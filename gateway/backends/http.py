@@ -86,6 +86,7 @@ class HttpScorer:
             scale=self._scale,
             backend=self._name,
             model=decoded.model[:LONGEST_NAME] or self._facts.model,
+            revision=self._facts.revision,
             usage=told_cost(answer.headers) if told_cost else decoded.usage,
         )
 

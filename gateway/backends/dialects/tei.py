@@ -88,6 +88,7 @@ def read_info(payload: Json, facts: Facts) -> None:
     if isinstance(limit, int) and not isinstance(limit, bool):
         facts.learn_max_documents(limit)
     facts.learn_model(reading.text(told.get("model_id")))
+    facts.learn_revision(reading.text(told.get("model_sha")))
 
 
 DIALECT = Dialect(
