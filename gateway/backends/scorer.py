@@ -135,6 +135,8 @@ class Scores:
     """Of the model, where the backend tells it: scores of two are not comparable."""
     cached: frozenset[int] = frozenset()
     """Places (from 0) of the documents whose scores came from memory."""
+    oldest_s: float = 0.0
+    """How long ago the first of those was given; 0: none came from memory."""
     attempts: tuple[Attempt, ...] = ()
     """Every call made for these scores, failed ones included, in the order of their end."""
 

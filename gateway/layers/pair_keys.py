@@ -1,0 +1,123 @@
+"""Name what a score depends on, in 128 bits."""
+
+from array import array
+from collections.abc import Iterable
+from hashlib import blake2b
+from struct import Struct
+
+from gateway.backends.scorer import ScoreRequest
+from gateway.layers.memory import Judge
+from gateway.ranking.normalize import Scale
+
+# Changes whenever a key is made of something else: gateways of two versions may share a
+# memory.
+_VERSION = b"1"
+
+_LENGTHS = Struct(">qqq")
+
+
+class PairKeys:
+    """Makes the keys of one backend's scores.
+
+    Nobody without the secret can prepare two texts that pass for each other, nor tell
+    from a key what was asked.
+
+    Args:
+        secret: Common to all who share a memory; 16 bytes or more.
+        backend: Its name.
+        configured: Whatever else makes it another judge under the same name, such as its
+            dialect, its model and its address: a gateway with another configuration may
+            share the memory.
+        scale: What its numbers mean.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        secret: bytes,
+        backend: str,
+        configured: tuple[str, ...],
+        scale: Scale,
+    ) -> None:
+        # A secret of any length, and none is used for two purposes.
+        self._secret = blake2b(secret, person=b"rerank-scores").digest()
+        self.scale = scale
+        self._backend = _joined(
+            (_VERSION, _bytes(backend), _bytes(scale), *map(_bytes, configured))
+        )
+        self.judge = self._hash(b"judge").digest()
+        """Names whoever answers for this backend."""
+
+    def of_pairs(self, request: ScoreRequest, judge: Judge) -> list[bytes]:
+        """Name the scores of a judge who sees one document at a time.
+
+        In the order of the documents. Neither the rank received nor the companions are
+        part of it.
+        """
+        start = self._question(b"pair", request, judge)
+        keys = []
+        for document in request.documents:
+            # The last part needs no length, and a text is hashed only once.
+            pair = start.copy()
+            pair.update(_bytes(document.text))
+            keys.append(pair.digest())
+        return keys
+
+    def of_set(self, request: ScoreRequest, judge: Judge) -> list[bytes]:
+        """Name the scores of a judge who compares the documents with each other.
+
+        In the order of the documents; each of them depends on all.
+        """
+        whole = self._question(b"set", request, judge)
+        _add(whole, len(request.documents), request.space, request.query_embedding)
+        for document in request.documents:
+            _add(whole, document.rank, document.text, document.embedding)
+        keys = []
+        for place in range(len(request.documents)):
+            one = whole.copy()
+            one.update(place.to_bytes(4, "big"))
+            keys.append(one.digest())
+        return keys
+
+    def _question(self, kind: bytes, request: ScoreRequest, judge: Judge) -> blake2b:
+        start = self._hash(kind)
+        start.update(
+            _joined(
+                (
+                    _bytes(judge.model),
+                    _bytes(judge.revision),
+                    _bytes(request.instruction),
+                    request.passages.to_bytes(4, "big"),
+                    _bytes(request.query),
+                )
+            )
+        )
+        return start
+
+    def _hash(self, kind: bytes) -> blake2b:
+        start = blake2b(digest_size=16, key=self._secret, person=kind)
+        start.update(self._backend)
+        return start
+
+
+def _joined(parts: Iterable[bytes]) -> bytes:
+    listed = list(parts)
+    # Length first, or ("ab", "c") and ("a", "bc") would share a key; and how many.
+    lengths = b"".join(len(part).to_bytes(8, "big") for part in listed)
+    return len(listed).to_bytes(4, "big") + lengths + b"".join(listed)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _add(
+    whole: blake2b, number: int, text: str, vector: tuple[float, ...] | None
+) -> None:
+    content = _bytes(text)
+    # Lengths first here too; no vector is not the same as an empty one.
+    dimension = -1 if vector is None else len(vector)
+    whole.update(_LENGTHS.pack(number, len(content), dimension) + content)
+    if vector:
+        whole.update(array("d", vector))
