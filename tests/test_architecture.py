@@ -143,6 +143,7 @@ HOMES: dict[str, set[str]] = {
     "pyarrow": {"retrieval.lance"},
     "pydantic": {"settings"},
     "pydantic_core": {"settings"},
+    "redis": {"layers.redis_memory"},
     "rerank": {"rpc", "server", "cli"},
     "rich": {"cli"},
     "tokenizers": {"backends.local"},
