@@ -22,6 +22,27 @@ async def all_of(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
     return [task.result() for task in tasks]
 
 
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel what still runs, and return when nothing does.
+
+    How they end is told to nobody. A cancellation that comes meanwhile waits for them
+    too: otherwise a caller who is cancelled twice would leave tasks behind.
+    """
+    for task in tasks:
+        task.cancel()
+    interrupted: asyncio.CancelledError | None = None
+    while running := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio complains that nobody did
+    if interrupted:
+        raise interrupted
+
+
 @asynccontextmanager
 async def in_the_background(endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Let something run beside the block, and end and await it with the block."""

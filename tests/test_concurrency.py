@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.concurrency import all_of, in_the_background
+from gateway.concurrency import all_of, ended, in_the_background
 from tests.support.scorers import now
 
 
@@ -81,6 +81,45 @@ async def test_cancellation_reaches_all_and_leaves_as_what_it_is() -> None:
         await running
     assert first.ended
     assert second.ended
+
+
+# Ending
+
+
+async def test_what_is_ended_has_ended() -> None:
+    first, second = Noting(), Noting()
+    tasks = [asyncio.create_task(each.wait()) for each in (first, second)]
+    await asyncio.sleep(1)
+    await ended(*tasks)
+    assert first.ended
+    assert second.ended
+
+
+async def test_what_has_ended_already_is_left_as_it_is() -> None:
+    given = asyncio.create_task(giving(1, 0.1))
+    failed = asyncio.create_task(failing(ValueError("lost"), 0.1))
+    await asyncio.sleep(1)
+    await ended(given, failed)
+    assert given.result() == 1
+    assert isinstance(failed.exception(), ValueError)
+
+
+async def test_nothing_to_end_ends_at_once() -> None:
+    await ended()
+
+
+async def test_who_is_cancelled_while_ending_still_waits_for_the_end() -> None:
+    noting = Noting()
+    task = asyncio.create_task(noting.wait())
+    ending = asyncio.create_task(ended(task))
+    await asyncio.sleep(0.1)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert noting.ended
+
+
+# In the background
 
 
 async def endless(noting: Noting) -> None:

@@ -6,7 +6,8 @@
      │  └ OutOfTime     the caller's time was over          yes      if it had a fair chance
      ├ RateLimited      429, or the vendor's word for it    yes      no
      ├ Overloaded       our own bound for this backend      yes      no
- ├ CircuitOpen      it failed too often, not asked      yes      no
+     │  └ TooLate       no turn within the caller's time    yes      no
+     ├ CircuitOpen      it failed too often, not asked      yes      no
      ├ TooLarge         batch, length or body refused       no       no
      ├ Rejected         other 4xx                           no       no
      │  └ Unauthenticated   401, 402, 403: our key          no       no
@@ -22,7 +23,7 @@ what and how much, and never quotes what a backend answered: it may contain docu
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class FailureReason(StrEnum):
@@ -83,6 +84,8 @@ class BackendError(Exception):
     """The backend is at fault: this counts against its health."""
     state: BackendState = BackendState.DEGRADED
     """What this failure shows about the backend."""
+    lacks_time: ClassVar[bool] = False
+    """The caller's time was too short for an answer, or for a turn."""
 
     def __init__(
         self, backend: str, detail: str, *, retry_after_s: float | None = None
@@ -95,6 +98,15 @@ class BackendError(Exception):
     def add(self, attempt: Attempt) -> None:
         """Add the call that ended in this error."""
         self.attempts = (*self.attempts, attempt)
+
+    def twin(self) -> Self:
+        """Give an equal error to somebody else, who may add attempts of his own.
+
+        `copy.copy` would call the constructor with the message alone.
+        """
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class Unavailable(BackendError):
@@ -139,6 +151,7 @@ class OutOfTime(TimedOut):
     """The time that the caller gave was over before the backend's own limit."""
 
     reason = FailureReason.DEADLINE
+    lacks_time = True
 
 
 class RateLimited(BackendError):
@@ -155,6 +168,12 @@ class Overloaded(BackendError):
     reason = FailureReason.OVERLOADED
     transient = True
     blames_backend = False
+
+
+class TooLate(Overloaded):
+    """Its turn did not, or would not, come within the caller's time: it was not asked."""
+
+    lacks_time = True
 
 
 class CircuitOpen(BackendError):

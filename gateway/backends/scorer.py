@@ -90,6 +90,10 @@ class ScoreRequest:
     passages: int = 0
     """Score a long document by its best passage, of at most so many; 0: as a whole, by
     what the model reads of it."""
+    asked: set[str] | None = field(default=None, compare=False)
+    """The replicas that attempts of this request have gone to. Whoever makes several
+    gives them one set; who chooses a replica adds it, and prefers another one. Not part
+    of what is asked. None: there is only one attempt."""
 
 
 @dataclass(frozen=True, slots=True)
