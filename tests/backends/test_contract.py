@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from random import Random
 
 import httpx
 import pytest
@@ -12,17 +13,22 @@ from gateway.backends.facts import Facts
 from gateway.backends.misconfigured import MisconfiguredScorer
 from gateway.backends.scorer import Scorer
 from gateway.compose import Leaf, stack
+from gateway.layers.balance import Balance, Replica
+from gateway.layers.budget import Budget
 from gateway.layers.chunk import Chunk
 from gateway.layers.depth import Depth
 from gateway.layers.fallback import Fallback
+from gateway.layers.hedge import Hedge
+from gateway.layers.latency import Latency
 from gateway.layers.limit import Limit
 from gateway.layers.record import Record
+from gateway.layers.retry import Retry
 from gateway.layers.shorten import Shorten
+from gateway.layers.single_flight import SingleFlight
 from gateway.layers.timeout import Timeout
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
 from tests.backends import contract
-from tests.support.caches import cached
 from tests.support.scorers import FakeScorer, after, asking, fails, reads
 from tests.support.vendors import WELL_BEHAVED, over, says
 
@@ -67,6 +73,43 @@ def second_of_two() -> Scorer:
     return Fallback((down, slow()))
 
 
+def budget() -> Budget:
+    return Budget(share=0.1, initial=1000, most=1000)
+
+
+def one_of_two() -> Scorer:
+    replicas = tuple(
+        Replica(name=name, scorer=slow(), is_open=lambda: False) for name in "ab"
+    )
+    return Balance(replicas, backend="fake", chance=Random(1))
+
+
+def the_faster_of_two() -> Scorer:
+    return Hedge(
+        one_of_two(),
+        backend="fake",
+        delay_s=0.05,
+        latency=Latency(quantile=0.95, last=100, enough=20),
+        budget=budget(),
+        emit=lambda _: None,
+    )
+
+
+def at_the_second_try() -> Scorer:
+    refused = fails(lambda: Unavailable("fake", "refused"))
+    return Retry(
+        FakeScorer(refused, after(0.1, reads())),
+        backend="fake",
+        most=1,
+        pause_s=0.01,
+        longest_pause_s=0.01,
+        fair_s=0.1,
+        budget=budget(),
+        chance=Random(1),
+        emit=lambda _: None,
+    )
+
+
 SCORERS: dict[str, Callable[[], Scorer]] = {
     "fake": FakeScorer,
     "slow fake": slow,
@@ -78,9 +121,11 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
     "shorten": lambda: Shorten(slow(), max_tokens=512),
     "chunk": lambda: Chunk(slow(), facts=facts(2)),
     "chunk of one": lambda: Chunk(slow(), facts=facts(1)),
-    "cache": lambda: cached(slow()),
-    "two caches": lambda: cached(cached(slow(), tier="shared")),
     "depth": lambda: Depth(slow(), default=100, default_found=100, most=None),
+    "balance": one_of_two,
+    "hedge": the_faster_of_two,
+    "retry": at_the_second_try,
+    "single flight": lambda: SingleFlight(slow(), backend="fake", fair_s=0.1),
     "fallback": second_of_two,
     "stack": lambda: whole_stack(slow()),
     **{f"http {name}": partial(over_http, name) for name in DIALECTS},
