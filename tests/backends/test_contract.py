@@ -29,6 +29,7 @@ from gateway.layers.timeout import Timeout
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
 from tests.backends import contract
+from tests.support.caches import cached
 from tests.support.scorers import FakeScorer, after, asking, fails, reads
 from tests.support.vendors import WELL_BEHAVED, over, says
 
@@ -121,6 +122,8 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
     "shorten": lambda: Shorten(slow(), max_tokens=512),
     "chunk": lambda: Chunk(slow(), facts=facts(2)),
     "chunk of one": lambda: Chunk(slow(), facts=facts(1)),
+    "cache": lambda: cached(slow()),
+    "two caches": lambda: cached(cached(slow(), tier="shared")),
     "depth": lambda: Depth(slow(), default=100, default_found=100, most=None),
     "balance": one_of_two,
     "hedge": the_faster_of_two,
