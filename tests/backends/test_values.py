@@ -8,6 +8,7 @@ import pytest
 from gateway.backends.errors import (
     Attempt,
     BackendError,
+    CircuitOpen,
     Excess,
     FailureReason,
     Internal,
@@ -19,6 +20,7 @@ from gateway.backends.errors import (
     Rejected,
     TimedOut,
     TooLarge,
+    TooLate,
     Unauthenticated,
     Unavailable,
 )
@@ -93,6 +95,8 @@ TREE: list[tuple[Callable[[], BackendError], FailureReason, bool, bool]] = [
     ),
     (lambda: RateLimited("b", "x"), FailureReason.RATE_LIMITED, True, False),
     (lambda: Overloaded("b", "x"), FailureReason.OVERLOADED, True, False),
+    (lambda: TooLate("b", "x"), FailureReason.OVERLOADED, True, False),
+    (lambda: CircuitOpen("b", "x"), FailureReason.CIRCUIT_OPEN, True, False),
     (lambda: TooLarge("b", Excess.BYTES), FailureReason.TOO_LARGE, False, False),
     (lambda: Rejected("b", "x"), FailureReason.REJECTED, False, False),
     (lambda: Unauthenticated("b", "x"), FailureReason.UNAUTHENTICATED, False, False),
