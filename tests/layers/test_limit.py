@@ -3,12 +3,20 @@
 import asyncio
 import random
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.backends.errors import BackendError, Overloaded, Unavailable
-from gateway.backends.scorer import Scorer, Scores
+from gateway.backends.errors import (
+    BackendError,
+    FailureReason,
+    Overloaded,
+    RateLimited,
+    TooLate,
+    Unavailable,
+)
+from gateway.backends.scorer import Scorer, ScoreRequest, Scores
 from gateway.layers.limit import Limit
 from tests.support.scorers import (
     FakeScorer,
@@ -164,3 +172,107 @@ async def test_no_slot_is_ever_lost_or_doubled(seed: int) -> None:
     backend.most_running = 0
     await asyncio.gather(*(scorer.score(asking("1")) for _ in range(7)))
     assert backend.most_running == 2
+
+
+# Callers
+
+
+def of(caller: str, *, within_s: float = 100.0) -> ScoreRequest:
+    return replace(asking("1", query=caller, within_s=within_s), caller=caller)
+
+
+async def test_callers_take_turns() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = limited(backend)
+    await gathered(*(scorer.score(of(caller)) for caller in "aaaabc"))
+    assert backend.queries == ["a", "b", "c", "a", "a", "a"]
+
+
+async def test_the_newest_call_of_the_greediest_makes_room_in_a_full_queue() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = limited(backend, queued=3)
+    began = now()
+    greedy = [asyncio.create_task(scorer.score(of("a"))) for _ in range(4)]
+    await asyncio.sleep(0.5)
+    modest = asyncio.create_task(scorer.score(of("b")))
+    with pytest.raises(Overloaded, match="a caller with fewer calls took its place"):
+        await greedy[3]
+    assert now() - began == pytest.approx(0.5)
+    await asyncio.gather(*greedy[:3], modest)
+    assert backend.queries == ["a", "b", "a", "a"]
+
+
+# Calls that cannot make it
+
+
+async def known(backend: FakeScorer, *, in_flight: int = 1) -> Limit:
+    """Give a limit that knows how long calls take."""
+    scorer = limited(backend, in_flight=in_flight)
+    await scorer.score(asking("1", query="first"))
+    return scorer
+
+
+async def test_a_call_that_cannot_make_it_is_refused_at_once() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = await known(backend)
+    began = now()
+    held = [asyncio.create_task(scorer.score(asking("1"))) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooLate, match=r"would come too late, in 3\.00 s") as raised:
+        await scorer.score(asking("1", within_s=3.9))
+    assert now() == began
+    assert raised.value.lacks_time
+    assert raised.value.reason is FailureReason.OVERLOADED
+    await scorer.score(asking("1", within_s=4.1))
+    await asyncio.gather(*held)
+
+
+async def test_more_slots_bring_a_turn_sooner() -> None:
+    scorer = await known(FakeScorer(after(1, reads())), in_flight=4)
+    held = [asyncio.create_task(scorer.score(asking("1"))) for _ in range(7)]
+    await asyncio.sleep(0)
+    await scorer.score(asking("1", within_s=2.1))
+    await asyncio.gather(*held)
+
+
+async def test_a_free_slot_is_given_to_anybody() -> None:
+    backend = FakeScorer(after(5, reads()), after(1, reads()))
+    scorer = await known(backend)
+    assert (await scorer.score(asking("1", within_s=2))).raw == (1.0,)
+
+
+async def test_a_turn_that_comes_too_late_is_left_to_the_next_who_can_use_it() -> None:
+    backend = FakeScorer(after(1, reads()), after(3, reads()), after(1, reads()))
+    scorer = await known(backend)
+    held = asyncio.create_task(scorer.score(asking("1")))
+    await asyncio.sleep(0)
+    short = asyncio.create_task(scorer.score(asking("1", query="short", within_s=3.5)))
+    long = asyncio.create_task(scorer.score(asking("1", query="long", within_s=9)))
+    began = now()
+    with pytest.raises(TooLate, match="its turn came too late"):
+        await short
+    assert now() - began == pytest.approx(2.5)
+    await asyncio.gather(held, long)
+    assert backend.queries == ["first", "q", "long"]
+
+
+async def test_turns_that_come_too_late_one_after_the_other_reach_the_last() -> None:
+    """While nothing was known, nobody was told to be gone by then."""
+    backend = FakeScorer(after(3, reads()))
+    scorer = limited(backend)
+    calls = [scorer.score(asking("1", within_s=within_s)) for within_s in (9, 4, 5, 9)]
+    ended = await gathered(*calls)
+    assert [type(each) for each in ended] == [Scores, TooLate, TooLate, Scores]
+    assert len(backend.requests) == 2
+
+
+async def test_quick_refusals_tell_nothing_of_how_long_an_answer_takes() -> None:
+    limits = fails(lambda: RateLimited("tei", "HTTP 429"))
+    backend = FakeScorer(after(1, reads()), *[limits] * 9, after(1, reads()))
+    scorer = await known(backend)
+    await gathered(*(scorer.score(asking("1")) for _ in range(9)))
+    held = asyncio.create_task(scorer.score(asking("1")))
+    await asyncio.sleep(0)
+    with pytest.raises(TooLate):
+        await scorer.score(asking("1", within_s=1.9))
+    await held
