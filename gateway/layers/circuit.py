@@ -95,18 +95,24 @@ class Circuit:
         """Tell whether calls are let through."""
         return CircuitState.OPEN if now < self._rest_until else self._state
 
-    def admit(self, now: float) -> Permit | Refused:
-        """Let one call through, or say why not; the end of a call must be told."""
+    def refusal(self, now: float) -> Refused | None:
+        """Say why a call would not be let through; None: it would. Asking changes nothing."""
         if now < self._rest_until:
             return Refused(self._rest_reason, self._rest_until - now)
+        if self._state is CircuitState.OPEN and now < self._open_until:
+            return Refused(FailureReason.CIRCUIT_OPEN, self._open_until - now)
+        if self._probing:
+            return Refused(FailureReason.CIRCUIT_OPEN, 0.0)
+        return None
+
+    def admit(self, now: float) -> Permit | Refused:
+        """Let one call through, or say why not; the end of a call must be told."""
+        refused = self.refusal(now)
+        if refused:
+            return refused
         if self._state is CircuitState.OPEN:
-            if now < self._open_until:
-                return Refused(FailureReason.CIRCUIT_OPEN, self._open_until - now)
             self._enter(CircuitState.HALF_OPEN)
-        if self._state is CircuitState.HALF_OPEN:
-            if self._probing:
-                return Refused(FailureReason.CIRCUIT_OPEN, 0.0)
-            self._probing = True
+        self._probing = self._state is CircuitState.HALF_OPEN
         return Permit(self._period)
 
     def succeeded(self, permit: Permit, now: float) -> None:

@@ -16,12 +16,18 @@ from gateway.backends.errors import (
     Rejected,
     Unavailable,
 )
+from gateway.backends.scorer import ScoreRequest, Scores
+from gateway.events import CircuitState, Event
 from gateway.layers.balance import Balance, Replica
+from gateway.layers.breaker import Breaker
+from gateway.layers.circuit import Circuit
+from gateway.layers.timeout import Timeout
 from tests.support.scorers import (
     FakeScorer,
     Step,
     after,
     asking,
+    chooses,
     fails,
     hangs,
     now,
@@ -59,6 +65,21 @@ class Fleet:
         return await asyncio.gather(
             *(call(place) for place in range(times)), return_exceptions=True
         )
+
+
+def a_circuit() -> Circuit:
+    return Circuit(
+        failures_in_row=3,
+        failure_rate=0.5,
+        window_s=10,
+        min_calls=10,
+        cooldown_s=5,
+        max_cooldown_s=10,
+    )
+
+
+def refusing(circuit: Circuit) -> Callable[[], bool]:
+    return lambda: circuit.refusal(now()) is not None
 
 
 def quick(seconds: float = 0.05) -> Step:
@@ -209,6 +230,59 @@ async def test_a_circuit_that_lets_one_through_to_see_brings_its_replica_back() 
     fleet.open.clear()
     await fleet.ask(2)
     assert fleet.calls["a"] == ejected + 1
+
+
+@pytest.mark.parametrize("broken", [down(), hangs()], ids=["fails", "hangs"])
+async def test_a_fleet_that_was_down_comes_back_by_its_own_circuits(
+    broken: Step,
+) -> None:
+    works = True
+    told: list[Event] = []
+
+    def choose(_: ScoreRequest) -> Step:
+        return quick() if works else broken
+
+    circuits = {name: a_circuit() for name in "ab"}
+    replicas = tuple(
+        Replica(
+            name=name,
+            scorer=Breaker(
+                Timeout(
+                    FakeScorer(chooses(choose)), backend="tei", attempt_s=1, fair_s=0.5
+                ),
+                backend="tei",
+                circuit=circuit,
+                fair_s=0.5,
+                emit=told.append,
+            ),
+            is_open=refusing(circuit),
+        )
+        for name, circuit in circuits.items()
+    )
+    balance = Balance(replicas, backend="tei", chance=Random(1))
+
+    async def answered(times: int) -> int:
+        async def call(place: int) -> object:
+            await asyncio.sleep(place * 0.1)
+            return await balance.score(asking("1"))
+
+        given = await asyncio.gather(
+            *(call(place) for place in range(times)), return_exceptions=True
+        )
+        return sum(isinstance(each, Scores) for each in given)
+
+    assert await answered(20) == 20
+    works = False
+    assert await answered(40) == 0
+    assert all(each.refusal(now()) for each in circuits.values())
+    works = True
+    await asyncio.sleep(10)
+    assert await answered(20) >= 19
+    await asyncio.sleep(10)
+    assert await answered(20) == 20
+    assert [each.state(now()) for each in circuits.values()] == [
+        CircuitState.CLOSED
+    ] * 2
 
 
 @pytest.mark.parametrize("kind", [CircuitOpen, Overloaded])

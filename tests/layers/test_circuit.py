@@ -191,6 +191,22 @@ def test_a_late_drop_does_not_free_the_turn_of_another() -> None:
     refused(tested, 5.0)
 
 
+# Asked beforehand
+
+
+def test_asking_beforehand_tells_the_same_and_takes_no_turn() -> None:
+    tested = opened(now=0.0)
+    assert tested.refusal(1.0) == refused(tested, 1.0)
+    assert tested.refusal(5.0) is None
+    assert tested.state(5.0) is OPEN
+    permit = admitted(tested, 5.0)
+    assert tested.refusal(5.0) == refused(tested, 5.0)
+    tested.dropped(permit)
+    assert tested.refusal(5.0) is None
+    tested.rest_until(9.0, FailureReason.RATE_LIMITED)
+    assert tested.refusal(6.0) == refused(tested, 6.0)
+
+
 # Left alone
 
 
