@@ -1,10 +1,11 @@
 """Remembering scores where several gateways find them, in a real Redis."""
 
 import asyncio
+import contextlib
 import math
 import random
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,26 @@ async def remembering(
     )
     async with memory.running():
         yield memory
+
+
+@asynccontextmanager
+async def standing_in(
+    answer: Callable[[bytes, asyncio.StreamWriter], Awaitable[bool]],
+) -> AsyncIterator[str]:
+    """Listen in place of a server, until an answer says that it was the last one."""
+    served: set[asyncio.Task[None] | None] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            while (sent := await reader.read(100_000)) and await answer(sent, writer):
+                pass
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        yield f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}/0"
+    await asyncio.wait([each for each in served if each])
 
 
 def entry(raw: float = 1.5, *, ttl_s: float = 100.0, age_s: float = 0.0) -> Entry:
@@ -119,6 +140,15 @@ async def test_the_last_writes_are_made_before_the_end(server: RedisServer) -> N
         assert await known(other, *keys) == [float(at) for at in range(3000)]
 
 
+async def test_an_end_by_cancellation_writes_too(server: RedisServer) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3), remembering(server.url) as memory:
+            await put(memory, {KEY: entry()})
+            await asyncio.get_running_loop().create_future()
+    async with remembering(server.url) as memory:
+        assert await known(memory, KEY) == [1.5]
+
+
 async def test_the_server_forgets_what_is_past_its_time(server: RedisServer) -> None:
     async with remembering(server.url) as memory:
         await put(
@@ -151,6 +181,31 @@ async def test_readers_at_once_are_served_together(server: RedisServer) -> None:
         # Two for each of four round trips, and the one that counts: 500 in one would let
         # the first wait for the last.
         assert _commands(server) - before <= 4 * 2 + 1
+
+
+async def test_a_turn_that_does_not_come_is_not_the_fault_of_the_server() -> None:
+    told: list[Event] = []
+
+    async def slowly(sent: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"+OK\r\n" * sent.count(b"SETINFO"))
+        if b"MGET" in sent:
+            await asyncio.sleep(0.4)
+        if b"TIME" in sent:
+            writer.write(b"*2\r\n$1\r\n1\r\n$1\r\n1\r\n")
+        if b"MGET" in sent:
+            writer.write(b"*200\r\n" + 200 * b"$-1\r\n")
+        return True
+
+    async with (
+        standing_in(slowly) as url,
+        remembering(url, read_s=1.0, told=told) as memory,
+    ):
+        keys = [b"key %12d" % number for number in range(200)]
+        await asyncio.gather(*(known(memory, *keys) for _ in range(6)))
+        assert memory._pause.over(now())
+    # Two were served, and the third had asked late.
+    no_turn = "shared memory of scores: no turn to read it in 1000 ms"
+    assert failures(told) == [no_turn] * 4
 
 
 def _commands(server: RedisServer) -> int:
@@ -385,33 +440,20 @@ async def test_whatever_listens_in_its_place_is_a_memory_that_knows_nothing() ->
     chance = Random(5)
     told: list[Event] = []
 
-    async def nonsense(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        while await _heard(reader):
-            kind = chance.choice([b"HTTP/1.1 400\r\n\r\n", b"*2\r\n$x\r\n", b"$-7\r\n"])
-            writer.write(chance.choice([kind, chance.randbytes(50), b"+OK\r\n" * 9]))
-            if chance.random() < 0.3:
-                break
-        writer.close()
+    async def nonsense(_: bytes, writer: asyncio.StreamWriter) -> bool:
+        kind = chance.choice([b"HTTP/1.1 400\r\n\r\n", b"*2\r\n$x\r\n", b"$-7\r\n"])
+        writer.write(chance.choice([kind, chance.randbytes(50), b"+OK\r\n" * 9]))
+        return chance.random() > 0.3
 
-    listening = await asyncio.start_server(nonsense, "127.0.0.1", 0)
-    async with listening:
-        port = listening.sockets[0].getsockname()[1]
-        url = f"redis://127.0.0.1:{port}/0"
-        async with remembering(url, read_s=0.02, told=told) as memory:
-            for _ in range(60):
-                memory._pause.succeeded()
-                await put(memory, {KEY: entry()})
-                assert await known(memory, KEY) == [None]
+    async with (
+        standing_in(nonsense) as url,
+        remembering(url, read_s=0.02, told=told) as memory,
+    ):
+        for _ in range(60):
+            memory._pause.succeeded()
+            await put(memory, {KEY: entry()})
+            assert await known(memory, KEY) == [None]
     assert failures(told)
-
-
-async def _heard(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.read(1000)
-    except ConnectionError:
-        return b""
 
 
 def test_a_value_with_any_bit_turned_is_nothing() -> None:
