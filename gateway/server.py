@@ -1,17 +1,22 @@
 """The gRPC server: bind, health, reflection, and an end that loses no call."""
 
+import asyncio
 import os
 import socket
+from contextlib import AsyncExitStack
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.concurrency import in_the_background
 from gateway.inspecting import Inspecting
+from gateway.loop_lag import LoopLag
 from gateway.reranking import Reranking, Reserve
 from gateway.rpc import (
     backend_service,
     document_service,
     health,
+    reflection,
     rerank_service,
     search_service,
 )
@@ -23,6 +28,7 @@ from gateway.rpc.reflection import enable_reflection
 from gateway.rpc.requests import Limits
 from gateway.rpc.rerank_service import RerankService
 from gateway.rpc.search_service import SearchService
+from gateway.rpc.shedding import Shedding
 from gateway.searching import Searching
 from gateway.settings import ServerSettings
 from gateway.storing import Storing
@@ -38,6 +44,10 @@ _SERVICES = (
     document_service.SERVICE,
     rerank_service.SERVICE,
     search_service.SERVICE,
+)
+
+_NEVER_REFUSED = frozenset(
+    {backend_service.SERVICE, health.SERVICE, reflection.SERVICE}
 )
 
 
@@ -72,8 +82,17 @@ class Server:
         settings: ServerSettings,
     ) -> None:
         self._settings = settings
+        self._lag = LoopLag()
+        self._watching = AsyncExitStack()
+        shedding = Shedding(
+            max_calls=settings.max_calls,
+            max_lag_s=settings.max_lag_s,
+            lag_s=lambda: self._lag.seconds(asyncio.get_running_loop().time()),
+            exempt=_NEVER_REFUSED,
+        )
         self._server = grpc.aio.server(
-            interceptors=[Guard()],
+            # What is refused for overload is not worth a guard's work.
+            interceptors=[shedding, Guard()],
             options=[
                 # By default a second gateway would bind the same port without a word,
                 # and each would get half of the calls.
@@ -119,6 +138,7 @@ class Server:
             raise AddressError(message) from error
         for service in _SERVICES:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        await self._watching.enter_async_context(in_the_background(self._lag.watch()))
         await self._server.start()
         return f"{address.rpartition(':')[0]}:{port}"
 
@@ -131,6 +151,7 @@ class Server:
         """
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
+        await self._watching.aclose()
 
 
 def check_free(settings: ServerSettings) -> None:

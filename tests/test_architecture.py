@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "concurrency": set(),
     "departures": set(),
+    "loop_lag": set(),
     "events": {"backends.errors"},
     "discovery": {"backends", "events"},
     "layers": {"layers", "backends", "ranking", "events", "concurrency"},
@@ -89,7 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "logs": {"events"},
     "telemetry": {"events"},
-    "server": {"rpc", "settings", *USE_CASES},
+    "server": {"rpc", "settings", "concurrency", "loop_lag", *USE_CASES},
     "compose": {
         "compose",
         "backends",

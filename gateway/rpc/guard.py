@@ -132,7 +132,7 @@ async def _refuse(context: _Context, error: Exception) -> NoReturn:
     if context.done() or context.cancelled() or _means_that_nobody_is_there(error):
         _end_quietly(error)
     if isinstance(error, GatewayError):
-        await _abort(context, to_status(error))
+        await abort(context, to_status(error))
     # Its message may quote a document or a key, and so may the lines of its traceback
     # that show values: the log gets the type and the places alone.
     places = " < ".join(
@@ -140,10 +140,11 @@ async def _refuse(context: _Context, error: Exception) -> NoReturn:
         for frame in reversed(traceback.extract_tb(error.__traceback__))
     )
     _log.error("a bug: %s at %s", type(error).__name__, places)
-    await _abort(context, internal())
+    await abort(context, internal())
 
 
-async def _abort(context: _Context, status: grpc.Status) -> NoReturn:
+async def abort(context: _Context, status: grpc.Status) -> NoReturn:
+    """End a call with a status, without a word in the log where nobody is there."""
     try:
         await context.abort_with_status(status)
     except BaseError as error:

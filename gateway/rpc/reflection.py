@@ -8,11 +8,13 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_reflection.v1alpha import reflection
 
+SERVICE = reflection.SERVICE_NAME
+
 
 def enable_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:
     """Let a server tell about these services and about reflection itself."""
     reflection.enable_server_reflection(
-        (*services, reflection.SERVICE_NAME),
+        (*services, SERVICE),
         server,
         pool=cast("DescriptorPool", _Symbols(Default())),
     )

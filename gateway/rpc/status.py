@@ -127,6 +127,23 @@ def internal() -> grpc.Status:
     )
 
 
+def overloaded(message: str, metadata: dict[str, str]) -> grpc.Status:
+    """Write the status of a call that is refused since there are too many.
+
+    Args:
+        message: What there is too much of.
+        metadata: Every changing part of the message.
+
+    """
+    return _status(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        message,
+        error_reason_pb2.ERROR_REASON_SERVER_OVERLOADED,
+        metadata,
+        _retry_in(_RETRY_AFTER_S),
+    )
+
+
 def _rerank_failed(error: RerankFailed) -> grpc.Status:
     # Its lists of documents and of attempts could outgrow what a client takes.
     execution = replace(

@@ -52,6 +52,10 @@ class ServerSettings(_Section):
     """How much of a caller's deadline is kept back, so that the answer is in time."""
     reserve_least_s: Annotated[float, Field(ge=0, le=60)] = 0.02
     """The same, at least."""
+    max_calls: Count = 1000
+    """Calls in flight in this process; what comes on top is refused at once."""
+    max_lag_s: Seconds = 1.0
+    """New calls are refused while the process comes to its work later than this."""
 
     @property
     def host_and_port(self) -> tuple[str, int]:
@@ -82,6 +86,9 @@ class RouteSettings(_Section):
     """`max_passage`: split, and score by the best passage; for pointwise models."""
     max_passages: Annotated[int, Field(ge=1, le=1000)] = 8
     """Of one document, where they are split."""
+    on_deadline: Literal["fail", "partial"] = "fail"
+    """`partial`: if a request had to be split and its time is over with the first parts
+    scored, these are ranked, and the rest stands below in its own order."""
 
 
 class CacheSettings(_Section):
