@@ -110,6 +110,8 @@ class Rerank:
     """What the documents' collection says about them; None: the caller brought them."""
     space: str = ""
     """Whose vectors that collection has."""
+    caller: str = ""
+    """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ def scored(
     # degrade nothing.
     failed = _of_others(scores.attempts, scores.backend)
     degraded = bool(failed) or not scores.complete
+    if not scores.complete:  # here its own failures were not cured
+        failed = [each for each in scores.attempts if each.failure]
     search_method = method.reranked(ask.found_by)
     stage = Stage(
         name="rerank",

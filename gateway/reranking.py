@@ -25,6 +25,8 @@ class Route:
     """Thresholds of backends that carry their own: two models differ in calibration."""
     passages: int
     """Of one document at most, where long documents are split; 0: they are not."""
+    takes_partial: bool
+    """Where the time is over, scores of the first documents are better than none."""
 
     cache_ttl_s: float | None
     """How old a remembered score may be, where the caller does not say."""
@@ -102,6 +104,8 @@ class Reranking:
                 cache=route.cache(ask.cache),
                 lookup=ask.lookup,
                 space=ask.space,
+                caller=ask.caller,
+                takes_partial=route.takes_partial,
                 passages=route.passages,
             )
             try:

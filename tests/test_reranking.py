@@ -15,7 +15,7 @@ from gateway.backends.errors import (
     Unavailable,
 )
 from gateway.backends.facts import Facts
-from gateway.backends.scorer import Scorer, Scores, Usage
+from gateway.backends.scorer import Scorer, ScoreRequest, Scores, Usage
 from gateway.compose import Leaf, stack
 from gateway.contract import Document, Outcome, Rerank, Reranked, StageOutcome
 from gateway.errors import RerankFailed, UnknownRoute
@@ -28,10 +28,12 @@ from tests.support.scorers import (
     Step,
     after,
     answers,
+    chooses,
     fails,
     gives,
     hangs,
     now,
+    reads,
 )
 
 RESERVE = Reserve(share=0.05, least_s=0.02)
@@ -65,6 +67,7 @@ def use_case(
     min_score: float | None = None,
     backend_min_scores: Mapping[str, float] | None = None,
     passages: int = 0,
+    takes_partial: bool = False,
 ) -> Reranking:
     route = Route(
         scorer=Fallback(scorers),
@@ -73,6 +76,7 @@ def use_case(
         min_score=min_score,
         backend_min_scores=backend_min_scores or {},
         passages=passages,
+        takes_partial=takes_partial,
         cache_ttl_s=None,
     )
     return Reranking(routes={"default": route}, reserve=RESERVE)
@@ -579,3 +583,37 @@ async def test_a_caller_who_wants_no_other_order_still_gets_scores() -> None:
         Rerank(query="q", documents=documents("1", "2"), keep_order=False)
     )
     assert indexes(answer) == [1, 0]
+
+
+async def test_where_the_time_is_over_the_first_ones_are_ranked_if_a_part_is_taken() -> (
+    None
+):
+    def slow_from_the_third_on(request: ScoreRequest) -> Step:
+        return hangs() if request.documents[0].text == "7" else reads()
+
+    leaf = FakeScorer(chooses(slow_from_the_third_on))
+    ask = Rerank(query="q", documents=documents("1", "3", "7", "9"), timeout_s=2.0)
+    answer = await use_case(backend(leaf, chunk=2), takes_partial=True).rerank(ask)
+    assert answer.execution.outcome is Outcome.PARTIALLY_RERANKED
+    assert indexes(answer) == [1, 0, 2, 3]
+    assert [each.raw_score is None for each in answer.results] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert answer.execution.unscored_indexes == (2, 3)
+    assert answer.fallback_triggered
+    (stage,) = answer.execution.stages
+    assert stage.outcome is StageOutcome.DEGRADED
+    assert stage.reason is FailureReason.DEADLINE
+    whole = await use_case(backend(leaf, chunk=2)).rerank(ask)
+    assert whole.execution.outcome is Outcome.FELL_BACK
+
+
+async def test_who_calls_is_told_to_those_who_share_things_out() -> None:
+    leaf = FakeScorer()
+    await use_case(backend(leaf)).rerank(
+        Rerank(query="q", documents=documents("1"), caller="team-a")
+    )
+    assert leaf.requests[0].caller == "team-a"

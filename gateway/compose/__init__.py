@@ -121,6 +121,7 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
             passages=(
                 route.max_passages if route.long_documents == "max_passage" else 0
             ),
+            takes_partial=route.on_deadline == "partial",
         )
         for name, route in settings.routes.items()
     }

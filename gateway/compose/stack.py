@@ -15,6 +15,9 @@ from gateway.layers.timeout import Timeout
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
 
+# To join parts and to go up through the layers again.
+_PARTIAL_RESERVE_S = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
@@ -56,7 +59,7 @@ def stack(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Sc
     if facts.max_documents and not leaf.listwise:
         # Above Shorten: only the chunk with the long document is asked again. Above
         # Limit: the chunks of one request count as the calls that they are.
-        scorer = Chunk(scorer, facts=facts)
+        scorer = Chunk(scorer, facts=facts, reserve_s=_PARTIAL_RESERVE_S)
     if not leaf.listwise:
         # Above Chunk: passages count as the documents that they are for the backend.
         scorer = Passages(scorer)

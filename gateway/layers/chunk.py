@@ -3,19 +3,21 @@
 Only for models that judge each document alone: there, splitting changes no score.
 """
 
+import asyncio
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, takewhile
 
 from gateway.backends.errors import (
     Attempt,
     BackendError,
     Excess,
+    FailureReason,
     Malformed,
     TooLarge,
 )
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer, ScoreRequest, Scores, Usage
-from gateway.concurrency import all_of
+from gateway.concurrency import all_of, ended
 
 
 class Chunk:
@@ -24,32 +26,76 @@ class Chunk:
     One chunk that fails fails the whole, since scores for only some documents would
     bias the order. A chunk that is still too large is halved, down to one document.
 
+    A request that takes a part is served with its beginning where the time is over: with
+    all chunks up to the first one that has not answered by then, if there are any. Only
+    for lack of time: any other failure fails the whole as ever.
+
     Args:
         scorer: Asked once per chunk.
         facts: How many documents go into one; learns where the backend names a bound.
+        reserve_s: So long before the deadline the chunks that have answered are taken
+            for the answer, so that it is there in time.
 
     """
 
-    def __init__(self, scorer: Scorer, *, facts: Facts) -> None:
+    def __init__(self, scorer: Scorer, *, facts: Facts, reserve_s: float) -> None:
         self._scorer = scorer
         self._facts = facts
+        self._reserve_s = reserve_s
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Judge all documents, in as many calls as it takes."""
+        chunks = _split(request, self._facts.max_documents)
         attempts: list[Attempt] = []
         try:
-            parts = await all_of(
-                *(
-                    self._part(chunk, attempts)
-                    for chunk in _split(request, self._facts.max_documents)
-                )
-            )
+            if request.takes_partial and len(chunks) > 1:
+                strike = request.deadline - self._reserve_s
+                parts = await self._beginning(chunks, attempts, strike)
+            else:
+                parts = await all_of(*(self._part(each, attempts) for each in chunks))
             scores = _joined(parts)
         except BackendError as error:
             # Of all chunks, also of those that had answered.
             error.attempts = tuple(attempts)
             raise
-        return replace(scores, attempts=tuple(attempts))
+        unscored = len(request.documents) - len(scores.raw)
+        return replace(
+            scores, raw=scores.raw + (None,) * unscored, attempts=tuple(attempts)
+        )
+
+    async def _beginning(
+        self, chunks: list[ScoreRequest], attempts: list[Attempt], strike: float
+    ) -> list[Scores]:
+        """Judge as many chunks as the time allows, from the first on without a gap."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        tasks = [
+            asyncio.create_task(self._part(chunk, attempts), name="chunk")
+            for chunk in chunks
+        ]
+        try:
+            end = len(tasks)
+            while running := [task for task in tasks[:end] if not task.done()]:
+                left_s: float | None = max(strike - loop.time(), 0.0)
+                if not left_s:
+                    if tasks[0].done():
+                        break
+                    # As long as there is nothing to give, the answer may take all of
+                    # the time; what bounds a call ends it.
+                    running, end, left_s = tasks[:1], 1, None
+                await asyncio.wait(
+                    running, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                end = _end_of_those_in_time(tasks[:end])
+                for task in tasks[end:]:  # nothing that comes after a gap is of use
+                    task.cancel()
+        finally:
+            await ended(*tasks)
+        parts = [task.result() for task in takewhile(_has_answered, tasks)]
+        for task, chunk in zip(tasks, chunks, strict=True):
+            if not _is_accounted_for(task):
+                attempts.append(_given_up(chunk, parts[0], loop.time() - began))
+        return parts
 
     async def _part(self, request: ScoreRequest, attempts: list[Attempt]) -> Scores:
         try:
@@ -82,6 +128,46 @@ def _split(request: ScoreRequest, size: int) -> list[ScoreRequest]:
         replace(request, documents=documents[start : start + size])
         for start in range(0, len(documents), size)
     ]
+
+
+def _end_of_those_in_time(tasks: list[asyncio.Task[Scores]]) -> int:
+    """Count the tasks before the first one that failed for lack of time.
+
+    Raises:
+        BackendError: One failed for something else, or the first of all for that, too.
+
+    """
+    for place, task in enumerate(tasks):
+        error = task.exception() if task.done() else None
+        if error is None:
+            continue
+        if place == 0 or not isinstance(error, BackendError) or not error.lacks_time:
+            raise error
+        return place
+    return len(tasks)
+
+
+def _has_answered(task: asyncio.Task[Scores]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _is_accounted_for(task: asyncio.Task[Scores]) -> bool:
+    """Tell whether its calls were written down by those who made them."""
+    if task.cancelled():
+        return False
+    error = task.exception()
+    return not isinstance(error, BackendError) or bool(error.attempts)
+
+
+def _given_up(chunk: ScoreRequest, others: Scores, after_s: float) -> Attempt:
+    """Account for a chunk that had not answered when the time was over."""
+    return Attempt(
+        backend=others.backend,
+        model=others.model,
+        failure=FailureReason.DEADLINE,
+        duration_s=after_s,
+        document_count=len(chunk.documents),
+    )
 
 
 def _joined(parts: list[Scores]) -> Scores:

@@ -14,7 +14,11 @@ class Fallback:
     """Tries whole backends in their configured order.
 
     The time left is divided evenly among those that are still to come, so that a slow
-    one cannot use up the turn of the next. What it does not use, they get.
+    one cannot use up the turn of the next. What it does not use, they get: of one that
+    is not asked at all, as with an open circuit, everything.
+
+    Where a part is taken, one that scored a part in its turn has not had the last word:
+    the next ones may score all in theirs. If none answers, the part is the answer.
 
     Args:
         scorers: At least one.
@@ -25,10 +29,11 @@ class Fallback:
         self._scorers = scorers
 
     async def score(self, request: ScoreRequest) -> Scores:
-        """Give the first answer, or raise the error of the last backend asked."""
+        """Give the first whole answer, else a part, or raise the error of the last."""
         loop = asyncio.get_running_loop()
         attempts: tuple[Attempt, ...] = ()
         transient = False
+        part: Scores | None = None
         for place, scorer in enumerate(self._scorers):
             began = loop.time()
             turns = len(self._scorers) - place
@@ -43,10 +48,20 @@ class Fallback:
                 transient = transient or error.transient
                 last = error
             else:
-                return replace(scores, attempts=attempts + scores.attempts)
+                attempts += scores.attempts
+                if scores.complete or not request.takes_partial:
+                    return replace(scores, attempts=attempts)
+                part = _fuller(part, scores) if part else scores
+        if part:
+            return replace(part, attempts=attempts)
         # A later call may succeed if it may at any one of them.
         last.attempts, last.transient = attempts, transient
         raise last
+
+
+def _fuller(*parts: Scores) -> Scores:
+    """Give the scores of more documents; of equals the first."""
+    return max(parts, key=lambda each: len(each.raw) - each.raw.count(None))
 
 
 def _unseen(error: BackendError, after_s: float, document_count: int) -> Attempt:

@@ -43,6 +43,12 @@ class Passages:
             known = best[owner]
             if number is not None and (known is None or number > known):
                 best[owner] = number
+        if request.takes_partial:
+            # Where the time was over in the middle of a document, the best of some of its
+            # passages is not the score that it would have had.
+            for owner, number in zip(owners, scores.raw, strict=True):
+                if number is None:
+                    best[owner] = None
         return replace(
             scores,
             raw=tuple(best),

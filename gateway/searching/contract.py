@@ -110,6 +110,8 @@ class Search:
     min_version: int = 0
     with_vectors: bool = False
     """Whether the documents returned contain their vectors."""
+    caller: str = ""
+    """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
 
 
 class ScoreKind(StrEnum):

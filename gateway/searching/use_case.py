@@ -149,6 +149,7 @@ class Searching:
                 keep_order=ask.keep_order,
                 lookup=self._lookup(ask, course, places),
                 space=course.found.space,
+                caller=ask.caller,
             )
         )
 

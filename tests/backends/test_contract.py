@@ -14,8 +14,10 @@ from gateway.backends.misconfigured import MisconfiguredScorer
 from gateway.backends.scorer import Scorer
 from gateway.compose import Leaf, stack
 from gateway.layers.balance import Balance, Replica
+from gateway.layers.breaker import Breaker
 from gateway.layers.budget import Budget
 from gateway.layers.chunk import Chunk
+from gateway.layers.circuit import Circuit
 from gateway.layers.depth import Depth
 from gateway.layers.fallback import Fallback
 from gateway.layers.hedge import Hedge
@@ -111,6 +113,20 @@ def at_the_second_try() -> Scorer:
     )
 
 
+def guarded(scorer: Scorer) -> Scorer:
+    circuit = Circuit(
+        failures_in_row=5,
+        failure_rate=0.5,
+        window_s=30.0,
+        min_calls=20,
+        cooldown_s=5.0,
+        max_cooldown_s=60.0,
+    )
+    return Breaker(
+        scorer, backend="fake", circuit=circuit, fair_s=0.1, emit=lambda _: None
+    )
+
+
 SCORERS: dict[str, Callable[[], Scorer]] = {
     "fake": FakeScorer,
     "slow fake": slow,
@@ -119,9 +135,10 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
         slow(), backend="fake", facts=facts(), emit=lambda _: None
     ),
     "limit": lambda: Limit(slow(), backend="fake", in_flight=1, queued=100),
+    "breaker": lambda: guarded(slow()),
     "shorten": lambda: Shorten(slow(), max_tokens=512),
-    "chunk": lambda: Chunk(slow(), facts=facts(2)),
-    "chunk of one": lambda: Chunk(slow(), facts=facts(1)),
+    "chunk": lambda: Chunk(slow(), facts=facts(2), reserve_s=0.01),
+    "chunk of one": lambda: Chunk(slow(), facts=facts(1), reserve_s=0.01),
     "cache": lambda: cached(slow()),
     "two caches": lambda: cached(cached(slow(), tier="shared")),
     "depth": lambda: Depth(slow(), default=100, default_found=100, most=None),

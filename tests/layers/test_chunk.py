@@ -1,6 +1,7 @@
 """Split a request that is larger than its backend takes, and join the answers."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,14 +12,19 @@ from gateway.backends.errors import (
     Excess,
     FailureReason,
     Malformed,
+    OutOfTime,
     Overloaded,
+    TimedOut,
     TooLarge,
+    TooLate,
     Unavailable,
 )
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer, ScoreRequest, Scores, Usage
 from gateway.layers.chunk import Chunk
+from gateway.layers.limit import Limit
 from gateway.layers.record import Record
+from gateway.layers.timeout import Timeout
 from tests.support.scorers import (
     FakeScorer,
     Step,
@@ -54,7 +60,8 @@ def takes(most: int, *, tells: bool = True) -> Step:
 
 
 def chunked(scorer: Scorer, size: int = 2, *, fixed: bool = False) -> Chunk:
-    return Chunk(scorer, facts=Facts(max_documents=size, model="", fixed=fixed))
+    facts = Facts(max_documents=size, model="", fixed=fixed)
+    return Chunk(scorer, facts=facts, reserve_s=0.1)
 
 
 def recorded(scorer: Scorer) -> Record:
@@ -266,3 +273,140 @@ async def test_a_failure_after_a_split_tells_of_the_refusal_too() -> None:
         FailureReason.UNAVAILABLE,
     ]
     assert all(isinstance(each, Attempt) for each in raised.value.attempts)
+
+
+# A part, where the time is over
+
+
+def partial(*texts: str, within_s: float = 10.0) -> ScoreRequest:
+    return replace(asking(*texts, within_s=within_s), takes_partial=True)
+
+
+def slowly(seconds: dict[str, float]) -> FakeScorer:
+    """Take so long over the chunk that begins with a text; no time over others."""
+
+    def choose(request: ScoreRequest) -> Step:
+        return after(seconds.get(request.documents[0].text, 0.0), reads())
+
+    return FakeScorer(chooses(choose))
+
+
+async def test_the_beginning_that_was_scored_is_given_when_the_time_is_over() -> None:
+    backend = slowly({"4": 99})
+    began = now()
+    scores = await chunked(recorded(backend)).score(partial(*numbers(8)))
+    assert now() - began == pytest.approx(9.9)
+    assert scores.raw == (0.0, 1.0, 2.0, 3.0, None, None, None, None)
+    assert not scores.complete
+    assert len(backend.cancelled) == 1
+    assert backend.running == 0
+
+
+async def test_a_chunk_that_was_given_up_is_accounted_for() -> None:
+    scores = await chunked(recorded(slowly({"2": 99}))).score(partial(*numbers(5)))
+    assert [(each.failure, each.document_count) for each in scores.attempts] == [
+        (None, 2),
+        (None, 1),
+        (FailureReason.DEADLINE, 2),
+    ]
+    given_up = scores.attempts[-1]
+    assert given_up.backend == "fake"
+    assert given_up.duration_s == pytest.approx(9.9)
+
+
+async def test_without_the_first_chunk_there_is_no_beginning() -> None:
+    backend = slowly({"0": 99})
+    timed = Timeout(backend, backend="fake", attempt_s=60, fair_s=0.5)
+    began = now()
+    with pytest.raises(OutOfTime):
+        await chunked(timed).score(partial(*numbers(6)))
+    assert now() - began == pytest.approx(10)
+    assert backend.running == 0
+
+
+async def test_the_first_chunk_may_take_all_of_the_time() -> None:
+    scores = await chunked(slowly({"0": 9.95, "4": 9.97})).score(partial(*numbers(6)))
+    assert scores.raw == (0.0, 1.0, 2.0, 3.0, None, None)
+
+
+async def test_all_that_is_there_in_time_is_given_whole() -> None:
+    began = now()
+    scores = await chunked(slowly({"2": 5})).score(partial(*numbers(6)))
+    assert now() - began == pytest.approx(5)
+    assert scores.complete
+
+
+async def test_a_part_is_given_only_to_those_who_take_one() -> None:
+    timed = Timeout(slowly({"2": 99}), backend="fake", attempt_s=60, fair_s=0.5)
+    with pytest.raises(OutOfTime):
+        await chunked(timed).score(asking(*numbers(6)))
+
+
+async def test_what_fits_into_one_call_has_no_parts() -> None:
+    timed = Timeout(slowly({"0": 99}), backend="fake", attempt_s=60, fair_s=0.5)
+    with pytest.raises(OutOfTime):
+        await chunked(timed).score(partial("0", "1"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Unavailable("fake", "lost"),
+        lambda: Overloaded("fake", "8 calls wait for it"),
+        lambda: TimedOut("fake", 1.0, had_fair_chance=True),
+    ],
+)
+async def test_any_other_failure_still_fails_the_whole(
+    make: Callable[[], BackendError],
+) -> None:
+    def choose(request: ScoreRequest) -> Step:
+        return after(1, fails(make)) if request.documents[0].text == "4" else reads()
+
+    began = now()
+    with pytest.raises(type(make())):
+        await chunked(FakeScorer(chooses(choose))).score(partial(*numbers(8)))
+    assert now() - began == pytest.approx(1)
+
+
+async def test_chunks_after_a_gap_are_given_up_at_once() -> None:
+    def choose(request: ScoreRequest) -> Step:
+        match request.documents[0].text:
+            case "0":
+                return after(3, reads())
+            case "2":
+                return after(1, fails(lambda: TooLate("fake", "no turn in time")))
+        return hangs()
+
+    backend = FakeScorer(chooses(choose))
+    began = now()
+    scores = await chunked(recorded(backend)).score(partial(*numbers(8)))
+    assert now() - began == pytest.approx(3)
+    assert scores.raw == (0.0, 1.0, *[None] * 6)
+    assert [str(each.failure) for each in scores.attempts] == [
+        "OVERLOADED",
+        "None",
+        "DEADLINE",
+        "DEADLINE",
+    ]
+
+
+async def test_whoever_cannot_have_a_turn_for_all_chunks_gets_those_he_can() -> None:
+    backend = slowly({str(number): 1.0 for number in range(12)})
+    limit = Limit(backend, backend="fake", in_flight=2, queued=64)
+    scorer = chunked(limit)
+    await scorer.score(asking(*numbers(2)))
+    began = now()
+    scores = await scorer.score(partial(*numbers(12), within_s=2.5))
+    assert now() - began == pytest.approx(2)
+    assert scores.raw == (*(float(n) for n in range(8)), *[None] * 4)
+
+
+async def test_a_caller_who_leaves_ends_all_parts() -> None:
+    backend = FakeScorer(hangs())
+    asked = asyncio.create_task(chunked(backend).score(partial(*numbers(6))))
+    await asyncio.sleep(1)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert len(backend.cancelled) == 3
+    assert backend.running == 0

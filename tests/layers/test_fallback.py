@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,9 @@ from gateway.backends.errors import (
 )
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer, ScoreRequest, Scores
+from gateway.layers.breaker import Breaker
 from gateway.layers.chunk import Chunk
+from gateway.layers.circuit import Circuit
 from gateway.layers.fallback import Fallback
 from gateway.layers.record import Record
 from gateway.layers.timeout import Timeout
@@ -24,6 +27,7 @@ from tests.support.scorers import (
     FakeScorer,
     Step,
     after,
+    answers,
     asking,
     fails,
     gives,
@@ -116,6 +120,96 @@ async def test_what_one_does_not_use_the_next_ones_get() -> None:
     assert given == pytest.approx([10 / 3, 1 + 9 / 2, 10])
 
 
+def opened(scorer: Scorer, backend: str) -> Breaker:
+    """Guard a backend with a circuit that is open from the first failure on."""
+    circuit = Circuit(
+        failures_in_row=1,
+        failure_rate=1.0,
+        window_s=10.0,
+        min_calls=1,
+        cooldown_s=60.0,
+        max_cooldown_s=60.0,
+    )
+    return Breaker(
+        scorer, backend=backend, circuit=circuit, fair_s=0.5, emit=lambda _: None
+    )
+
+
+async def test_an_open_circuit_is_skipped_at_once_and_the_others_get_its_time() -> None:
+    down_for_long = FakeScorer(down("a"))
+    slow, last = FakeScorer(hangs()), FakeScorer(after(4, reads()), backend="c")
+    scorer = Fallback(
+        (
+            opened(recorded(down_for_long, "a"), "a"),
+            recorded(slow, "b"),
+            recorded(last, "c"),
+        )
+    )
+    await scorer.score(asking("1", within_s=10))
+    began = now()
+    scores = await scorer.score(asking("1", within_s=10))
+    assert len(down_for_long.requests) == 1
+    assert slow.requests[-1].deadline - began == pytest.approx(5)
+    assert last.requests[-1].deadline - began == pytest.approx(10)
+    assert [(each.backend, each.failure) for each in scores.attempts] == [
+        ("a", FailureReason.CIRCUIT_OPEN),
+        ("b", FailureReason.DEADLINE),
+        ("c", None),
+    ]
+
+
+async def test_the_last_one_has_its_turn_however_many_are_slow_before_it() -> None:
+    slow = {f"slow_{number}": FakeScorer(hangs()) for number in range(4)}
+    last = FakeScorer(after(1.9, reads()), backend="last")
+    scores = await in_order(**slow, last=last).score(asking("1", within_s=10))
+    assert scores.backend == "last"
+
+
+def scoring(*raw: float | None, backend: str) -> FakeScorer:
+    return FakeScorer(after(1, answers(*raw)), backend=backend)
+
+
+def partial(*texts: str) -> ScoreRequest:
+    return replace(asking(*texts), takes_partial=True)
+
+
+async def test_a_part_is_not_the_last_word_while_others_may_score_all() -> None:
+    first, second = scoring(1.0, None, backend="a"), scoring(3.0, 4.0, backend="b")
+    scores = await in_order(a=first, b=second).score(partial("1", "2"))
+    assert scores.backend == "b"
+    assert scores.raw == (3.0, 4.0)
+    assert [each.backend for each in scores.attempts] == ["a", "b"]
+
+
+async def test_a_part_is_the_answer_where_no_other_one_answers() -> None:
+    first = scoring(1.0, None, backend="a")
+    scores = await in_order(a=first, b=FakeScorer(down("b"))).score(partial("1", "2"))
+    assert scores.backend == "a"
+    assert scores.raw == (1.0, None)
+    assert [(each.backend, each.failure) for each in scores.attempts] == [
+        ("a", None),
+        ("b", FailureReason.UNAVAILABLE),
+    ]
+
+
+async def test_of_several_parts_the_largest_is_the_answer() -> None:
+    scorers = {
+        "a": scoring(1.0, None, None, backend="a"),
+        "b": scoring(1.0, 2.0, None, backend="b"),
+        "c": scoring(1.0, None, None, backend="c"),
+    }
+    scores = await in_order(**scorers).score(partial("1", "2", "3"))
+    assert scores.backend == "b"
+    assert len(scores.attempts) == 3
+
+
+async def test_where_no_part_is_taken_the_first_answer_stands_as_it_is() -> None:
+    first, second = scoring(1.0, None, backend="a"), scoring(3.0, 4.0, backend="b")
+    scores = await in_order(a=first, b=second).score(asking("1", "2"))
+    assert scores.backend == "a"
+    assert not second.requests
+
+
 async def test_when_all_fail_the_error_is_that_of_the_last() -> None:
     error, attempts = await failures(
         in_order(a=FakeScorer(down("a")), b=FakeScorer(unpaid("b")))
@@ -166,7 +260,7 @@ async def test_a_failure_that_none_of_its_calls_shows_is_accounted_for() -> None
     one, other = FakeScorer(model="m1"), FakeScorer(model="m2")
     backend = FakeScorer(gives(one.scores(1.0)), gives(other.scores(2.0)))
     facts = Facts(max_documents=1, model="", fixed=True)
-    chunked = Chunk(recorded(backend, "fake"), facts=facts)
+    chunked = Chunk(recorded(backend, "fake"), facts=facts, reserve_s=0.01)
     with pytest.raises(Malformed) as raised:
         await Fallback((chunked,)).score(asking("1", "2"))
     assert [each.failure for each in raised.value.attempts] == [
@@ -191,7 +285,9 @@ async def test_a_part_that_was_not_asked_is_accounted_for_beside_parts_that_were
             raise Overloaded("fake", message)
 
     facts = Facts(max_documents=1, model="", fixed=True)
-    _, attempts = await failures(Fallback((Chunk(HalfFull(), facts=facts),)), "1", "2")
+    _, attempts = await failures(
+        Fallback((Chunk(HalfFull(), facts=facts, reserve_s=0.01),)), "1", "2"
+    )
     assert attempts == [("fake", "None"), ("fake", "OVERLOADED")]
 
 

@@ -97,6 +97,16 @@ async def test_a_document_without_any_scored_passage_is_unscored() -> None:
     assert not scores.complete
 
 
+async def test_where_a_part_is_taken_a_document_scored_in_part_is_unscored() -> None:
+    """The time was over in the middle of it: its best passage may be among the others."""
+    text = long(1, 2)
+    count = len(split(text, most=100)[0])
+    passages = Passages(FakeScorer(answers(9.0, 8.0, *[None] * (count - 1), None)))
+    request = splitting("short", text, "short")
+    scores = await passages.score(replace(request, takes_partial=True))
+    assert scores.raw == (9.0, None, None)
+
+
 async def test_what_is_beyond_the_last_passage_is_said_to_be_unread() -> None:
     backend = FakeScorer(best_number())
     scores = await Passages(backend).score(
@@ -170,7 +180,10 @@ async def test_the_caller_counts_documents_and_the_backend_passages() -> None:
     backend = FakeScorer(best_number())
     facts = Facts(max_documents=2, model="", fixed=True)
     layers = Depth(
-        Passages(Chunk(backend, facts=facts)), default=9, default_found=9, most=None
+        Passages(Chunk(backend, facts=facts, reserve_s=0.01)),
+        default=9,
+        default_found=9,
+        most=None,
     )
     scores = await layers.score(
         splitting(long(1, 9, 2, 3), "7", long(8, 1), passages=3, depth=2)

@@ -82,6 +82,7 @@ async def scene(
                 min_score=None,
                 backend_min_scores={},
                 passages=passages,
+                takes_partial=False,
                 cache_ttl_s=None,
             )
         },
