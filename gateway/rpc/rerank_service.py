@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
 from grpc.aio import ServicerContext
 
 from gateway.reranking import Reranking
+from gateway.rpc.callers import caller_of
 from gateway.rpc.requests import Limits, read_rerank
 from gateway.rpc.responses import write_rerank
 from rerank.v1 import rerank_service_pb2, rerank_service_pb2_grpc
@@ -40,6 +42,7 @@ class RerankService(rerank_service_pb2_grpc.RerankServiceServicer):
             now=asyncio.get_running_loop().time(),
             remaining_s=context.time_remaining(),
         )
+        ask = replace(ask, caller=caller_of(context))
         return write_rerank(request, await self._reranking.rerank(ask))
 
     async def RerankBatch(  # noqa: N802 - gRPC's name

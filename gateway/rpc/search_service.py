@@ -10,6 +10,7 @@ from grpc.aio import ServicerContext
 
 from gateway.contract import Outcome
 from gateway.errors import InvalidRequest, Violation
+from gateway.rpc.callers import caller_of
 from gateway.rpc.requests import Limits
 from gateway.rpc.search_requests import read_search
 from gateway.rpc.search_responses import write_search
@@ -75,12 +76,13 @@ def _read(
     limits: Limits,
     context: "ServicerContext[Any, Any]",
 ) -> Search:
-    return read_search(
+    ask = read_search(
         request,
         limits,
         now=asyncio.get_running_loop().time(),
         remaining_s=context.time_remaining(),
     )
+    return replace(ask, caller=caller_of(context))
 
 
 def _write(

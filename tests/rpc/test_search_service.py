@@ -181,6 +181,15 @@ async def test_a_deadline_is_one_in_event_loop_seconds() -> None:
     assert without.deadline is None
 
 
+async def test_the_caller_is_told_of() -> None:
+    searching = Playing()
+    async with serving(searching) as stub:
+        await stub.Search(ONE, metadata=[("x-rerank-caller", "team-a")])
+        await stub.Search(ONE)
+    assert searching.asked[0].caller == "team-a"
+    assert searching.asked[1].caller in ("ipv4:127.0.0.1", "ipv6:[::1]")
+
+
 async def test_what_the_answer_is_to_contain_is_the_requests_to_say() -> None:
     async with serving(Playing(found(text="x" * 80_000))) as stub:
         explained = await stub.Search(SearchRequest(query="q", explain=True))
