@@ -141,10 +141,15 @@ async def test_the_last_writes_are_made_before_the_end(server: RedisServer) -> N
 
 
 async def test_an_end_by_cancellation_writes_too(server: RedisServer) -> None:
+    async def until_cancelled() -> None:
+        async with remembering(server.url) as memory:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await put(memory, {KEY: entry()})
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3), remembering(server.url) as memory:
-            await put(memory, {KEY: entry()})
-            await asyncio.get_running_loop().create_future()
+        await asyncio.wait_for(until_cancelled(), 0.3)
     async with remembering(server.url) as memory:
         assert await known(memory, KEY) == [1.5]
 
