@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.configurations import SEARCHED
 from tests.e2e.shapes import SHAPES
 from tests.e2e.subprocesses import ENVIRONMENT, ROOT, command, serving
 from tests.e2e.vendor import Exchange, Vendor
@@ -336,6 +337,22 @@ async def test_evaluate_shows_tables_for_the_first_queries(
     ]
     assert "rrf_hybrid+mmr+rerank against rrf_hybrid+rerank" in lines
     assert "no significant difference" in finished.out
+
+
+async def test_every_way_of_searching_answers_with_its_own_name(
+    sample: dict[str, str],
+) -> None:
+    ways = [option for each in SEARCHED for option in ("--configuration", each)]
+
+    finished = await command(
+        *("evaluate", "scifact", *_JUDGED, "--limit-queries", "1", "--json", *ways),
+        environ=sample,
+    )
+
+    assert finished.code == 0, finished.err
+    found = json.loads(finished.out)["configurations"]
+    assert [each["search_method"] for each in found] == list(SEARCHED)
+    assert len(SEARCHED) == 20
 
 
 @pytest.fixture
