@@ -26,7 +26,7 @@ def show_search(out: Console, response: search_service_pb2.SearchResponse) -> No
     """
     explained = any(result.HasField("explanation") for result in response.results)
     legs = ("fused", "vector", "BM25", "MMR") if explained else ()
-    rows = [
+    rows: list[tuple[str | Text, ...]] = [
         (
             str(result.rank),
             moved(result),
@@ -38,9 +38,7 @@ def show_search(out: Console, response: search_service_pb2.SearchResponse) -> No
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for place, name in enumerate(("rank", "before", "score", *legs)):
         # Where there is little room, words are cut and numbers are not.
-        widest = max(
-            (cell_len(str(row[place])) for row in rows), default=0
-        )
+        widest = max((cell_len(str(row[place])) for row in rows), default=0)
         table.add_column(
             name, justify="right", no_wrap=True, min_width=max(widest, len(name))
         )
