@@ -1,10 +1,8 @@
 """Two-stage search as callers see it: real abstracts, the built-in models, real gRPC."""
 
 import math
-import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,11 +15,10 @@ from rerank.v1 import (
     document_pb2,
     execution_pb2,
     filter_pb2,
-    rerank_service_pb2_grpc,
     search_service_pb2,
 )
-from tests.e2e.running import Running, rerank_request, running
-from tests.e2e.subprocesses import ENVIRONMENT, ROOT, serving
+from tests.e2e.running import Running, running
+from tests.e2e.subprocesses import ROOT
 from tests.support.random_searches import order_explained
 from tests.support.wire import (
     PATIENCE_S,
@@ -362,48 +359,3 @@ async def test_a_gateway_without_an_engine_says_what_to_do() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await caller.load("default", [document_pb2.Document(id="a", text="a")])
         assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-
-
-@pytest.mark.parametrize(
-    ("missing", "method"),
-    [
-        # The extra `local` without `embedded`, and then neither.
-        (["lancedb", "pyarrow"], "rrf_hybrid+rerank"),
-        pytest.param(
-            ["lancedb", "pyarrow", "numpy", "onnxruntime", "cachetools"],
-            "rrf_hybrid",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="gateway.compose imports numpy, which the base install has not",
-            ),
-        ),
-    ],
-    ids=["local alone", "nothing"],
-)
-async def test_without_the_extra_rerank_is_served_and_search_says_what_to_install(
-    missing: list[str], method: str, tmp_path: Path
-) -> None:
-    for name in missing:
-        (tmp_path / f"{name}.py").write_text(
-            f"raise ModuleNotFoundError('No module named {name}', name={name!r})\n"
-        )
-    environ = {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]]),
-        "RERANK_GATEWAY__RETRIEVAL__ENGINE": "embedded",
-        "RERANK_GATEWAY__RETRIEVAL__PATH": str(tmp_path / "store"),
-    }
-    async with (
-        serving(environ=environ) as server,
-        grpc.aio.insecure_channel(server.address) as channel,
-    ):
-        rerank = rerank_service_pb2_grpc.RerankServiceStub(channel)
-        answer = await rerank.Rerank(rerank_request(3), timeout=PATIENCE_S)
-        assert answer.search_method == method
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await calling(channel).find(Search(query="x"))
-        assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-        info = refused(raised.value)
-        assert info.reason == "RETRIEVAL_NOT_CONFIGURED"
-        assert info.metadata["missing"] == "embedded"
-        said = raised.value.details() or ""
-        assert "pip install 'rerank-gateway[embedded]'" in said
