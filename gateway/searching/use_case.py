@@ -21,6 +21,7 @@ from gateway.searching.contract import (
 )
 from gateway.searching.course import Course
 from gateway.searching.finding import Finding
+from gateway.searching.in_time import in_time
 from gateway.searching.legs import Plan
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # What the legs may use of the time, where reranking comes after them.
 _SHARE_OF_LEGS = 0.5
+# What of the rest the vectors for MMR may, where it comes before reranking.
+_SHARE_OF_VECTORS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,8 @@ class Searching:
         course = Course(ask, found, began=began, wants_rerank=wants_rerank)
         if mmr := course.mmr_first:
             began = _now()
-            vectors = await self._vectors(ask, course, course.order)
+            share = _SHARE_OF_VECTORS if wants_rerank else 1.0
+            vectors = await self._vectors(ask, course, course.order, share=share)
             course.diversify(mmr, vectors, duration_s=_now() - began)
         await self._bring(ask, course, depth=depth)
         return course, course.to_score(depth)
@@ -116,7 +120,7 @@ class Searching:
             course.rerank(places, await self._rerank(ask, course, places))
             if ask.mmr and not course.mmr_first:
                 began = _now()
-                vectors = await self._vectors(ask, course, course.scored)
+                vectors = await self._vectors(ask, course, course.scored, share=1.0)
                 course.diversify_scored(ask.mmr, vectors, duration_s=_now() - began)
         await self._bring(ask, course, depth=0)
         return answer(course, Outcome.NOT_REQUESTED, now=_now())
@@ -180,11 +184,17 @@ class Searching:
         return look_up
 
     async def _vectors(
-        self, ask: Search, course: Course, places: Sequence[int]
+        self, ask: Search, course: Course, places: Sequence[int], *, share: float
     ) -> "Mapping[str, Vector] | RetrieverError":
+        """Bring vectors for MMR, in a share of the time that is left."""
         names = [course.id_of(place) for place in places]
+        if not names:
+            return {}
+        now = _now()
+        until = now + share * (self._until(ask, course.began) - now)
         try:
-            return await self._retriever.vectors(ask.collection, names)
+            asked = self._retriever.vectors(ask.collection, names)
+            return await in_time(asked, until=until)
         except RetrieverError as error:
             return error  # MMR is left out, and the answer says so
 
@@ -211,11 +221,12 @@ class Searching:
             )
         return route
 
-    def _until(self, ask: Search, now: float) -> float:
-        """Tell when stage 1 must have something, in event-loop seconds."""
+    def _until(self, ask: Search, began: float) -> float:
+        """Tell how long the engine may be waited for, in event-loop seconds."""
+        now = _now()
         until = now + self._timeout_s
         if ask.timeout_s is not None:
-            until = min(until, now + ask.timeout_s)
+            until = min(until, began + ask.timeout_s)
         if ask.deadline is not None:
             remaining_s = ask.deadline - now
             until = min(until, ask.deadline - self._reserve.of(remaining_s))
