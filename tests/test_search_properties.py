@@ -30,7 +30,9 @@ from tests.support.random_searches import (
     OFF,
     Misfortune,
     Wanted,
+    Witness,
     corpora,
+    delays,
     groupings,
     misfortunes,
     order_explained,
@@ -39,6 +41,7 @@ from tests.support.random_searches import (
     searches,
     witnessed,
 )
+from tests.support.scorers import now
 from tests.support.searches import SPACE, ids, methods
 
 
@@ -311,31 +314,47 @@ def _check_truth(found: Searched, said: str) -> None:
     assert len({*methods(found)} | {said}) <= 1 + len(found.results)
 
 
+def _label(
+    at_work: Witness, wanted: Wanted, misfortune: Misfortune, found: Searched
+) -> str:
+    """Tell from what the fakes did what the answer is."""
+    vectors = at_work.vectors_came and misfortune.has_vectors
+    mmr = "+mmr" if wanted.mmr and vectors and found.results else ""
+    rerank = "+rerank" if at_work.reranked else ""
+    after = wanted.mmr and wanted.mmr.stage is MmrStage.AFTER_RERANK
+    if after and wanted.rerank.enabled is not False:
+        mmr = mmr if rerank else ""
+        return at_work.base(wanted) + rerank + mmr
+    return at_work.base(wanted) + mmr + rerank
+
+
 @given(corpora, searches, misfortunes)
 async def test_every_method_is_what_really_happened(
     texts: Mapping[str, str], wanted: Wanted, misfortune: Misfortune
 ) -> None:
     at_work = await witnessed(texts, misfortune)
     found = await at_work.ask(wanted)
-    base = at_work.base(wanted)
-    assert (found is None) is (not base)
+    assert (found is None) is (not at_work.base(wanted))
     if found is None:
         return
-    vectors = at_work.vectors_came and misfortune.has_vectors
-    after = (
-        wanted.mmr is not None
-        and wanted.mmr.stage is MmrStage.AFTER_RERANK
-        and wanted.rerank.enabled is not False
-    )
-    mmr = "+mmr" if wanted.mmr and vectors and found.results else ""
-    rerank = "+rerank" if at_work.reranked else ""
-    stages = rerank + (mmr if rerank else "") if after else mmr + rerank
-    said = base + stages
-    _check_truth(found, said)
+    _check_truth(found, _label(at_work, wanted, misfortune, found))
     wants_rerank = wanted.rerank.enabled is not False
     failed = wants_rerank and "rerank" in misfortune.broken and found.results
     assert (found.execution.outcome is Outcome.FELL_BACK) is bool(failed)
     assert found.fallback_triggered or not failed
+
+
+@given(corpora, searches, delays, st.sampled_from([0.2, 1.0, 5.0]))
+async def test_every_answer_is_in_time_and_true_whoever_is_late(
+    texts: Mapping[str, str], wanted: Wanted, misfortune: Misfortune, within_s: float
+) -> None:
+    at_work = await witnessed(texts, misfortune)
+    began = now()
+    found = await at_work.ask(wanted, deadline=began + within_s)
+    assert now() - began < within_s
+    assert (found is None) is (not at_work.base(wanted))
+    if found:
+        _check_truth(found, _label(at_work, wanted, misfortune, found))
 
 
 @given(corpora, searches, misfortunes)

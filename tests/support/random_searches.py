@@ -1,5 +1,6 @@
 """Random collections, searches and misfortunes, small enough to read when one fails."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from gateway.backends.errors import Unavailable
 from gateway.backends.scorer import ScoreRequest, Scores
-from gateway.errors import RetrievalUnavailable
+from gateway.errors import OutOfTime, RetrievalUnavailable
+from gateway.layers.fallback import Fallback
+from gateway.layers.timeout import Timeout
 from gateway.ranking.normalize import Scale
 from gateway.retrieval.retriever import EngineFailed
 from gateway.searching.contract import (
@@ -30,6 +33,8 @@ EVERYTHING = 1000
 """More than any collection here has."""
 
 OFF = RerankWish(enabled=False)
+
+_LATE_S = 60.0
 
 _WORDS = ("bread", "rye", "oven", "baked", "flour", "soup", "pot", "7", "-2")
 _sentences = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=6).map(" ".join)
@@ -74,24 +79,27 @@ class Misfortune:
 
     broken: frozenset[str] = frozenset()
     """Legs (`bm25`, `vector`), `vectors`, `scores`, `embedder` or `rerank`."""
+    late: frozenset[str] = frozenset()
+    """Of the same, what takes much longer than anybody waits."""
     has_vectors: bool = True
     has_embedder: bool = True
     scores_every: int = 1
     """Of how many documents one is scored, beginning with the first."""
 
 
-misfortunes = st.builds(
-    Misfortune,
-    broken=st.frozensets(
-        st.sampled_from(
-            ["bm25", "vector", "vectors", "scores", "embedder", "rerank", "rerank"]
-        ),
-        max_size=3,
+_parts = st.frozensets(
+    st.sampled_from(
+        ["bm25", "vector", "vectors", "scores", "embedder", "rerank", "rerank"]
     ),
-    has_vectors=st.sampled_from([True, True, True, False]),
-    has_embedder=st.sampled_from([True, True, True, False]),
-    scores_every=st.sampled_from([1, 1, 2]),
+    max_size=3,
 )
+_other: dict[str, Any] = {
+    "has_vectors": st.sampled_from([True, True, True, False]),
+    "has_embedder": st.sampled_from([True, True, True, False]),
+    "scores_every": st.sampled_from([1, 1, 2]),
+}
+misfortunes = st.builds(Misfortune, broken=_parts, **_other)
+delays = st.builds(Misfortune, broken=_parts, late=_parts, **_other)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +145,7 @@ class Witness:
         self.scene.retriever.done.clear()
         try:
             return await self.scene.ask(**wanted.asking(**more))
-        except RetrievalUnavailable:
+        except (RetrievalUnavailable, OutOfTime):
             return None
 
     def base(self, wanted: Wanted) -> str:
@@ -171,6 +179,8 @@ async def witnessed(
     answered: list[Scores] = []
 
     async def judge(scorer: FakeScorer, request: ScoreRequest) -> Scores:
+        if "rerank" in misfortune.late:
+            await asyncio.sleep(_LATE_S)
         if "rerank" in misfortune.broken:
             raise Unavailable(scorer.backend, "refused")
         raw = [
@@ -180,13 +190,17 @@ async def witnessed(
         answered.append(scorer.scores(*raw))
         return answered[-1]
 
+    scorer = FakeScorer(judge, scale=scale)
+    patient = Timeout(scorer, backend="fake", attempt_s=_LATE_S, fair_s=0.5)
+    late_s = _LATE_S if "embedder" in misfortune.late else 0.0
     made = await scene(
         texts,
-        scorer=FakeScorer(judge, scale=scale),
+        scorer=scorer,
+        stage_two=Fallback((patient,)),
         embedder=FakeEmbedder(
             fails(lambda: Unavailable("embedder", "refused"))
             if "embedder" in misfortune.broken
-            else reads(SPACE)
+            else reads(SPACE, after_s=late_s)
         ),
         has_embedder=misfortune.has_embedder,
         dimension=8 if misfortune.has_vectors else 0,
@@ -194,6 +208,8 @@ async def witnessed(
     )
     for name in misfortune.broken - {"embedder", "rerank"}:
         made.retriever.failures[name] = EngineFailed("the engine failed")
+    for name in misfortune.late - {"embedder", "rerank"}:
+        made.retriever.takes_s[name] = _LATE_S
     return Witness(made, answered)
 
 
