@@ -30,14 +30,7 @@ Search = search_service_pb2.SearchRequest
     [
         # The extra `local` without `embedded`, and then neither.
         (["lancedb", "pyarrow"], "rrf_hybrid+rerank"),
-        pytest.param(
-            ["lancedb", "pyarrow", "numpy", "onnxruntime", "cachetools"],
-            "rrf_hybrid",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="gateway.compose imports numpy, which the base install has not",
-            ),
-        ),
+        (["lancedb", "pyarrow", "numpy", "onnxruntime"], "rrf_hybrid"),
     ],
     ids=["local alone", "nothing"],
 )
@@ -74,10 +67,6 @@ def _extra(name: str) -> set[str]:
     return {_MODULES.get(each, each) for each in packages}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="what searches remember needs cachetools, which `embedded` does not bring",
-)
 async def test_the_extra_alone_is_enough_for_a_collection(tmp_path: Path) -> None:
     lacking = sorted(_extra("local") - _extra("embedded"))
     assert "onnxruntime" in lacking
