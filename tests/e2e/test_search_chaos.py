@@ -40,10 +40,10 @@ class Kitchen:
     reranker: Reranker
 
     async def find(
-        self, query: str, **more: object
+        self, query: str, *, within_s: float = WITHIN_S, **more: object
     ) -> search_service_pb2.SearchResponse:
         asked = search_service_pb2.SearchRequest(query=query, **more)  # type: ignore[arg-type]  # as the test says
-        return await self.caller.find(asked, within_s=WITHIN_S)
+        return await self.caller.find(asked, within_s=within_s)
 
     @property
     def state(self) -> tuple[bool, bool]:
@@ -204,10 +204,14 @@ async def test_answers_keep_coming_while_everything_dies_and_returns(
         assert all(count >= each_for // 2 for count in judged.values()), judged
 
 
-@pytest.mark.parametrize("embedder", [True, False])
-@pytest.mark.parametrize("reranker", [True, False])
+@pytest.mark.parametrize(
+    ("embedder", "reranker", "within_s"),
+    # Who hangs is waited for until 5 % of the time are left: the time is chosen so that
+    # these are 0.1 s, which a loaded machine needs.
+    [(False, True, 2.0), (True, False, 2.0), (False, False, 4.0)],
+)
 async def test_whoever_hangs_is_left_out_in_time(
-    tmp_path: Path, *, embedder: bool, reranker: bool
+    tmp_path: Path, *, embedder: bool, reranker: bool, within_s: float
 ) -> None:
     async with cooking(tmp_path) as kitchen:
         if not embedder:
@@ -217,9 +221,12 @@ async def test_whoever_hangs_is_left_out_in_time(
         now = asyncio.get_running_loop().time
         began = now()
         answers = await asyncio.gather(
-            *(kitchen.find(f"baked bread number{number}") for number in range(8))
+            *(
+                kitchen.find(f"baked bread number{number}", within_s=within_s)
+                for number in range(4)
+            )
         )
-        assert now() - began < WITHIN_S
+        assert now() - began < within_s
         expected = label(embedder=embedder, reranker=reranker)
         assert {each.search_method for each in answers} == {expected}
         # They would hold the vendors' connections for ever.
