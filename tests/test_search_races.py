@@ -186,9 +186,6 @@ async def test_mmr_after_a_rerank_that_gave_nothing_is_skipped() -> None:
     assert ("mmr", "SKIPPED") in stages(found)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the time of the whole call replaces the route's for reranking"
-)
 @pytest.mark.parametrize("more", [{"timeout_s": 90.0}, {"rerank_s": 90.0}])
 async def test_a_rerank_takes_no_longer_than_its_route_allows(
     more: dict[str, float],
@@ -205,9 +202,6 @@ async def test_a_rerank_takes_no_longer_than_its_route_allows(
     assert now() - began == pytest.approx(30.0, abs=0.1)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the reserve is 5 % of what stage 1 left, not of the whole time"
-)
 async def test_a_share_of_the_whole_time_is_kept_for_the_way_back() -> None:
     patient = Timeout(FakeScorer(never()), backend="tei", attempt_s=99.0, fair_s=0.5)
     at_work = await scene(

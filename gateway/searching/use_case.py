@@ -1,6 +1,7 @@
 """The use case Search: find, make diverse, rerank, and say truthfully what happened."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ class SearchRoute:
     """Whether to rerank."""
     fusion: Fusion
     adaptive_weights: bool
+    timeout_s: float
+    """For the rerank."""
     top_k: int
     """The most documents that any backend of the route scores by itself."""
 
@@ -128,12 +131,9 @@ class Searching:
     async def _rerank(
         self, ask: Search, course: Course, places: Sequence[int]
     ) -> Reranked:
-        wish, timeouts_s = ask.rerank, []
+        wish, timeout_s = ask.rerank, self._route(ask).timeout_s
         if wish.timeout_s is not None:
-            timeouts_s.append(wish.timeout_s)
-        if ask.timeout_s is not None:
-            left_s = course.began + ask.timeout_s - _now()
-            timeouts_s.append(max(left_s, 0.0))
+            timeout_s = min(timeout_s, wish.timeout_s)
         documents = [course.documents[course.id_of(place)] for place in places]
         return await self._reranking.rerank(
             Rerank(
@@ -145,8 +145,9 @@ class Searching:
                 route=wish.route,
                 top_k=wish.top_k,
                 min_score=wish.min_score,
-                timeout_s=min(timeouts_s, default=None),
+                timeout_s=timeout_s,
                 deadline=ask.deadline,
+                until=self._end(ask, course.began),
                 found_by=course.method,
                 instruction=wish.instruction,
                 keep_order=ask.keep_order,
@@ -217,20 +218,23 @@ class Searching:
                 enabled=False,
                 fusion=Fusion.RRF,
                 adaptive_weights=False,
+                timeout_s=self._timeout_s,
                 top_k=DEFAULT_CANDIDATES,
             )
         return route
 
     def _until(self, ask: Search, began: float) -> float:
         """Tell how long the engine may be waited for, in event-loop seconds."""
-        now = _now()
-        until = now + self._timeout_s
-        if ask.timeout_s is not None:
-            until = min(until, began + ask.timeout_s)
+        return min(_now() + self._timeout_s, self._end(ask, began))
+
+    def _end(self, ask: Search, began: float) -> float:
+        """Tell when the answer must be on its way, in event-loop seconds."""
+        end = math.inf if ask.timeout_s is None else began + ask.timeout_s
         if ask.deadline is not None:
-            remaining_s = ask.deadline - now
-            until = min(until, ask.deadline - self._reserve.of(remaining_s))
-        return until
+            # Of the whole time, not of what an earlier stage has left of it.
+            whole_s = ask.deadline - began
+            end = min(end, ask.deadline - self._reserve.of(whole_s))
+        return end
 
 
 def _plan(
