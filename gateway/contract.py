@@ -1,5 +1,6 @@
 """What a caller asks for and gets, as plain values: the contract without protobuf."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -100,6 +101,9 @@ class Rerank:
     """How long scoring may take; None: as long as the route says."""
     deadline: float | None = None
     """When the caller stops waiting, in event-loop seconds; None: never."""
+    until: float = math.inf
+    """When scores must be there at the latest, in event-loop seconds, whatever else allows
+    more: this may be a part of a longer call, whose time is not only for it."""
     found_by: str = method.INPUT_ORDER
     """One of `method.RETRIEVED`."""
     instruction: str = ""

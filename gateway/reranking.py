@@ -132,7 +132,8 @@ class Reranking:
         self, ask: Rerank, route: Route, now: float
     ) -> AbstractContextManager[float]:
         """Plan when to stop waiting for scores."""
-        until = now + (route.timeout_s if ask.timeout_s is None else ask.timeout_s)
+        timeout_s = route.timeout_s if ask.timeout_s is None else ask.timeout_s
+        until = min(now + timeout_s, ask.until)
         if ask.deadline is None:
             latest = earliest = until
         else:

@@ -285,6 +285,15 @@ def only_the_guard_catches_everything(module: Module) -> Iterator[str]:
             yield "it catches every Exception"
 
 
+def only_one_place_makes_consoles(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call) or module.name == "cli.console":
+            continue
+        name = ast.unparse(node.func)
+        if name == "Console" or name.endswith(".Console"):
+            yield "it makes a console, which takes text for markup by default"
+
+
 _EXEMPTION = re.compile(
     r"#\s*(?:noqa|type:\s*ignore|pragma|mypy:|ruff:|nosec|pylint)", re.IGNORECASE
 )
@@ -312,6 +321,7 @@ RULES: tuple[Rule, ...] = (
     no_module_is_too_long,
     no_module_is_a_drawer,
     only_the_guard_catches_everything,
+    only_one_place_makes_consoles,
     every_exemption_has_its_reason,
 )
 
@@ -375,6 +385,8 @@ def test_the_tests_use_fakes_and_no_mocks() -> None:
         (no_module_is_a_drawer, "backends.utils", ""),
         (no_module_is_a_drawer, "backends._base", ""),
         (no_module_is_a_drawer, "core.answer", ""),
+        (only_one_place_makes_consoles, "cli.tables", "Console(highlight=False)"),
+        (only_one_place_makes_consoles, "cli.tables", "rich.console.Console()"),
         (
             only_the_guard_catches_everything,
             "server",

@@ -7,9 +7,13 @@ import pytest
 from gateway.backends.errors import FailureReason
 from gateway.contract import Outcome
 from gateway.errors import TooOld
+from gateway.layers.fallback import Fallback
+from gateway.layers.timeout import Timeout
 from gateway.retrieval.retriever import EngineFailed
 from gateway.searching.contract import (
+    Fusion,
     Mmr,
+    MmrStage,
     Mode,
     RerankWish,
     Retrieval,
@@ -17,8 +21,9 @@ from gateway.searching.contract import (
     Searched,
 )
 from tests.support.embedders import FakeEmbedder, hangs
-from tests.support.scorers import now
-from tests.support.searches import Scene, ids, scene
+from tests.support.scorers import FakeScorer, now
+from tests.support.scorers import hangs as never
+from tests.support.searches import Scene, ids, scene, stages
 
 NUMBERS = {name: str(9 - place) for place, name in enumerate("abcdefgh")}
 OFF = RerankWish(enabled=False)
@@ -135,3 +140,74 @@ async def test_the_leg_that_is_wanted_counts_if_it_comes_after_all(
     assert found.search_method == "fulltext"
     assert not found.fallback_triggered
     assert [each.name for each in found.execution.stages] == ["retrieve"]
+
+
+@pytest.mark.parametrize("rerank", [OFF, RerankWish()])
+@pytest.mark.parametrize("stage", MmrStage)
+async def test_vectors_that_do_not_come_in_time_are_done_without(
+    rerank: RerankWish, stage: MmrStage
+) -> None:
+    at_work = await scene()
+    at_work.retriever.takes_s["vectors"] = 60.0
+    began = now()
+    found = await at_work.ask(rerank=rerank, mmr=Mmr(stage=stage), deadline=began + 1.0)
+    assert now() - began < 1.0
+    assert found.search_method == "rrf_hybrid" + ("" if rerank is OFF else "+rerank")
+    assert ("mmr", "FAILED") in stages(found)
+    assert found.fallback_triggered
+
+
+@pytest.mark.parametrize("rerank", [OFF, RerankWish()])
+async def test_scores_that_do_not_come_in_time_are_done_without(
+    rerank: RerankWish,
+) -> None:
+    at_work = await scene()
+    at_work.retriever.takes_s["scores"] = 60.0
+    began = now()
+    found = await at_work.ask(
+        retrieval=Retrieval(fusion=Fusion.ZSCORE), rerank=rerank, deadline=began + 1.0
+    )
+    assert now() - began < 1.0
+    assert found.search_method == "rrf_hybrid" + ("" if rerank is OFF else "+rerank")
+    assert found.fallback_triggered
+    assert "scores cannot be looked up: no answer in" in str(found.execution.stages)
+
+
+async def test_mmr_after_a_rerank_that_gave_nothing_is_skipped() -> None:
+    slow = Timeout(FakeScorer(never()), backend="tei", attempt_s=9.0, fair_s=0.5)
+    at_work = await scene(stage_two=Fallback((slow,)))
+    at_work.retriever.takes_s["vectors"] = 60.0
+    began = now()
+    found = await at_work.ask(
+        mmr=Mmr(stage=MmrStage.AFTER_RERANK), deadline=began + 1.0
+    )
+    assert now() - began < 1.0
+    assert found.search_method == "rrf_hybrid"
+    assert ("mmr", "SKIPPED") in stages(found)
+
+
+@pytest.mark.parametrize("more", [{"timeout_s": 90.0}, {"rerank_s": 90.0}])
+async def test_a_rerank_takes_no_longer_than_its_route_allows(
+    more: dict[str, float],
+) -> None:
+    patient = Timeout(FakeScorer(never()), backend="tei", attempt_s=99.0, fair_s=0.5)
+    at_work = await scene(stage_two=Fallback((patient,)))
+    began = now()
+    found = await at_work.ask(
+        rerank=RerankWish(timeout_s=more.get("rerank_s")),
+        timeout_s=more.get("timeout_s"),
+    )
+    assert found.search_method == "rrf_hybrid"
+    # What the route of every scene says.
+    assert now() - began == pytest.approx(30.0, abs=0.1)
+
+
+async def test_a_share_of_the_whole_time_is_kept_for_the_way_back() -> None:
+    patient = Timeout(FakeScorer(never()), backend="tei", attempt_s=99.0, fair_s=0.5)
+    at_work = await scene(
+        stage_two=Fallback((patient,)), embedder=FakeEmbedder(hangs())
+    )
+    began = now()
+    found = await at_work.ask(deadline=began + 10.0)
+    assert found.search_method == "fulltext"
+    assert now() - began <= 9.51

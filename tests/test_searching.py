@@ -310,7 +310,11 @@ async def test_legs_are_weighed_and_cut() -> None:
 
 async def test_the_route_says_how_where_the_caller_does_not() -> None:
     route = SearchRoute(
-        enabled=False, fusion=Fusion.ZSCORE, adaptive_weights=True, top_k=100
+        enabled=False,
+        fusion=Fusion.ZSCORE,
+        adaptive_weights=True,
+        timeout_s=30.0,
+        top_k=100,
     )
     at_work = await scene(route=route)
     assert (await at_work.ask()).search_method == "zscore_hybrid"

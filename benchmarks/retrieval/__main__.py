@@ -128,12 +128,13 @@ async def _measure(engine: Retriever, several: Sequence[Asked]) -> dict[str, Cos
 
     async def with_scores(asked: Asked) -> object:
         both = await found(asked)
-        names = sorted({*_names(both.bm25), *_names(both.vector)})
+        words, near = _scores(both.bm25), _scores(both.vector)
+        alone = sorted(words.keys() ^ near.keys())
         looked = await engine.scores(
-            COLLECTION, names, text=asked.text, vector=asked.vector
+            COLLECTION, alone, text=asked.text, vector=asked.vector
         )
-        words = {name: each.bm25 for name, each in looked.items()}
-        near = {name: each.cosine for name, each in looked.items()}
+        words |= {name: each.bm25 for name, each in looked.items()}
+        near |= {name: each.cosine for name, each in looked.items()}
         return zscore_fusion([words, near], weights=(1.0, 1.0))
 
     async def in_full_text(asked: Asked) -> object:
@@ -148,7 +149,7 @@ async def _measure(engine: Retriever, several: Sequence[Asked]) -> dict[str, Cos
         "both, and RRF": fused,
         "both, RRF, and the vectors of all": with_vectors,
         f"both, RRF, and the texts of {_SHOWN}": with_texts,
-        "both, all scores, z-score fusion": with_scores,
+        "both, scores of the others, z-score fusion": with_scores,
     }
     return {name: await _cost(way, several) for name, way in ways.items()}
 
@@ -170,6 +171,10 @@ def _names(leg: Leg | None) -> list[str]:
         message = "a leg was not searched"
         raise RuntimeError(message)
     return [each.id for each in leg.hits]
+
+
+def _scores(leg: Leg | None) -> dict[str, float | None]:
+    return {} if leg is None else {each.id: each.score for each in leg.hits}
 
 
 def show(title: str, costs: dict[str, Cost]) -> None:

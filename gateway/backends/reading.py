@@ -109,7 +109,10 @@ def usage(tokens: Json = None, search_units: Json = None) -> Usage:
 
 
 def member(value: Json, *path: str) -> Json:
-    """Follow a path through JSON objects; None where it ends early."""
+    """Follow a path through JSON objects; None where it ends early.
+
+    For what may be left unsaid. What has to be there is looked for in a `mapping`.
+    """
     for key in path:
         if not isinstance(value, dict):
             return None

@@ -31,6 +31,10 @@ for command in (serve, check, backends, rerank, search, collections, evaluate):
 app.command("import")(import_)
 
 
+# What Typer makes of Ctrl-C during a command, and returns as if it were a result.
+_INTERRUPTED = 130
+
+
 class _Mistake(Exception):
     """Stands for the base of all mistakes in click, of which Typer keeps a copy."""
 
@@ -45,10 +49,12 @@ _UsageError = cast("type[_Mistake]", typer.BadParameter.__base__)
 def main() -> None:
     """Run one command; a mistake in its arguments is told in one line."""
     try:
-        app(standalone_mode=False)
+        interrupted = app(standalone_mode=False) == _INTERRUPTED
     except _UsageError as error:
         if not str(error):  # no command at all: the help is printed already
             raise SystemExit(MISTAKE) from None
         fail(error.format_message(), MISTAKE)
     except (KeyboardInterrupt, typer.Abort):
+        interrupted = True
+    if interrupted:
         fail("interrupted")

@@ -1,10 +1,10 @@
 """`rerank-gateway backends`."""
 
 import grpc.aio
-from rich.console import Console
 
 from gateway.cli.asking import AddressOption, asked
 from gateway.cli.configuration import ConfigOption
+from gateway.cli.console import literal_console
 from gateway.cli.tables import show_backends
 from gateway.concurrency import all_of
 from rerank.v1 import backend_pb2, backend_service_pb2, backend_service_pb2_grpc
@@ -36,6 +36,6 @@ def backends(config: ConfigOption = None, address: AddressOption = None) -> None
         return await all_of(*(check(backend) for backend in listed))
 
     checked = asked(config, address, ask, searches=False)
-    show_backends(Console(highlight=False), checked)
+    show_backends(literal_console(), checked)
     if not all(found.available for _, found in checked):
         raise SystemExit(1)

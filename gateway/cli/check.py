@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from gateway.cli.configuration import configured
+from gateway.cli.console import literal_console
 
 
 def check(
@@ -15,7 +15,7 @@ def check(
     """Check a configuration file and print every problem."""
     settings = configured(file)
     used = {name for route in settings.routes.values() for name in route.backends}
-    out = Console(highlight=False)
+    out = literal_console()
     out.print(f"{file}: correct, with {len(settings.routes)} route(s)")
     for name, backend in settings.backends.items():
         if backend.problem:

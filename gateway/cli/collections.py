@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import grpc.aio
 import typer
 from google.protobuf.json_format import MessageToJson
-from rich.console import Console
 
 from gateway.cli.asking import AddressOption, asked
 from gateway.cli.configuration import ConfigOption
+from gateway.cli.console import literal_console
 from gateway.cli.search_tables import show_collections
 from rerank.v1 import collection_pb2, document_service_pb2, document_service_pb2_grpc
 
@@ -35,7 +35,7 @@ def collections(
                 MessageToJson(each, preserving_proto_field_name=True, indent=None)
             )
         return
-    show_collections(Console(highlight=False), found)
+    show_collections(literal_console(), found)
 
 
 async def listed(

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import grpc.aio
 import typer
-from rich.console import Console
 
 from gateway.cli.asking import AddressOption, asked
 from gateway.cli.configuration import ConfigOption
 from gateway.cli.configurations import SEARCHED
+from gateway.cli.console import literal_console
 from gateway.cli.evaluated import Evaluated, ask_all
 from gateway.cli.failing import FAILURE, MISTAKE, fail
 from gateway.evaluation.reading import Unreadable, read_questions
@@ -85,7 +85,7 @@ def evaluate(  # noqa: PLR0917 - options of the command line, given by name
     if json:
         typer.echo(standard_json.dumps(findings.as_json(), indent=2))
     else:
-        findings.show(Console(highlight=False))
+        findings.show(literal_console())
     if findings.degraded:
         fail(f"{findings.degraded} answers degraded", FAILURE)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import Progress
 
 from gateway.cli.configurations import request_of
+from gateway.cli.console import literal_console
 from gateway.evaluation.reading import Questions
 from rerank.v1 import search_service_pb2
 
@@ -56,7 +56,7 @@ async def ask_all(
 
     """
     found = []
-    console = Console(stderr=True)
+    console = literal_console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bars:
         for each in configurations:
             bar = bars.add_task(each, total=len(questions.queries))

@@ -78,12 +78,15 @@ class Findings:
         """Print means and latency, then every difference and what may be concluded."""
         out.print(f"{self._collection}: {self._count} queries\n")
         out.print(self._overview())
+        for (before, after), comparisons in zip(
+            pairwise(self._found), self._comparisons, strict=True
+        ):
+            out.print(f"\n{after.search_method} against {before.search_method}")
+            out.print(_differences(comparisons))
         if self._comparisons:
-            out.print()
-            out.print(self._differences())
             out.print(
-                "\n95 % interval of the difference to the configuration before: paired"
-                " bootstrap over the queries, 10 000 resamples, fixed seed",
+                "\n95 % intervals of the difference: paired bootstrap over the queries,"
+                " 10 000 resamples, fixed seed",
                 soft_wrap=True,
             )
         for each in self._found:
@@ -110,23 +113,18 @@ class Findings:
             )
         return table
 
-    def _differences(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("search_method", "compared with", "measure"):
-            table.add_column(name, no_wrap=True)
-        table.add_column("difference", justify="right", no_wrap=True)
-        table.add_column("95 % interval", no_wrap=True)
-        table.add_column("", no_wrap=True)
-        for (before, after), comparisons in zip(
-            pairwise(self._found), self._comparisons, strict=True
-        ):
-            for place, each in enumerate(comparisons):
-                table.add_row(
-                    "" if place else after.search_method,
-                    "" if place else before.search_method,
-                    each.measure,
-                    f"{each.difference:+.3f}",
-                    f"{each.low:+.3f} to {each.high:+.3f}",
-                    Text(each.verdict, style=_STYLES.get(each.verdict, "")),
-                )
-        return table
+
+def _differences(comparisons: list[Comparison]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, min_width=max(map(len, MEASURES)))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    for each in comparisons:
+        table.add_row(
+            each.measure,
+            f"{each.difference:+.3f}",
+            f"{each.low:+.3f} to {each.high:+.3f}",
+            Text(each.verdict, style=_STYLES.get(each.verdict, "")),
+        )
+    return table

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -14,6 +13,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+from gateway.cli.console import literal_console
 
 
 class ImportProgress:
@@ -38,7 +39,8 @@ class ImportProgress:
             # The rate is that of this run, from its first answer.
             self._before, self._began = accepted, time.monotonic()
         seconds = time.monotonic() - self._began
-        rate = f", {(accepted - self._before) / seconds:.0f}/s" if seconds else ""
+        now = accepted - self._before
+        rate = f", {now / seconds:.0f}/s" if now else ""
         self._bars.update(
             self._bar, completed=read_bytes, told=f"{accepted} documents{rate}"
         )
@@ -52,7 +54,7 @@ def progress_of(file: str) -> Iterator[ImportProgress]:
         file: Its path; `-` has no known end.
 
     """
-    console = Console(stderr=True)
+    console = literal_console(stderr=True)
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

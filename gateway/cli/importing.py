@@ -1,17 +1,16 @@
 """`rerank-gateway import`."""
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import grpc
 import grpc.aio
 import typer
-from rich.console import Console
 
 from gateway.cli.asking import AddressOption, asked
 from gateway.cli.collections import listed
 from gateway.cli.configuration import ConfigOption
+from gateway.cli.console import literal_console
 from gateway.cli.document_lines import Rejection, Unreadable, batches, opened
 from gateway.cli.failing import MISTAKE, fail
 from gateway.cli.import_progress import progress_of
@@ -89,7 +88,7 @@ def import_(  # noqa: PLR0917 - options of the command line, given by name
     except (EndedEarly, OSError, Unreadable) as error:
         fail(str(error))
     finally:
-        tally.show(Console(highlight=False), seconds=time.monotonic() - began)
+        tally.show(literal_console(), seconds=time.monotonic() - began)
 
 
 async def _import(
@@ -122,13 +121,15 @@ async def _import(
                 accepted=each.response.accepted_count,
                 rejected=len(rejected),
             )
+            # Without an await between, or Ctrl-C could come between what is stored,
+            # what is remembered and what is told.
+            if remembered:
+                remembered.save(done)
+                tally.stopped_at = f"line {done.lines} of {file}"
             tally.accepted += each.response.accepted_count
             tally.version = each.response.version
             for rejection in rejected:
                 tally.reject(file, rejection)
-            if remembered:
-                await asyncio.to_thread(remembered.save, done)
-                tally.stopped_at = f"line {done.lines} of {file}"
             progress.show(each.batch.read_bytes, accepted=done.accepted)
     tally.stopped_at = ""
 

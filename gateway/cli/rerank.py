@@ -5,10 +5,10 @@ from typing import Annotated
 import grpc
 import typer
 from google.protobuf.json_format import MessageToJson
-from rich.console import Console
 
 from gateway.cli.asking import AddressOption, asked
 from gateway.cli.configuration import ConfigOption
+from gateway.cli.console import literal_console
 from gateway.cli.documents import read_documents
 from gateway.cli.tables import show_rerank
 from rerank.v1 import rerank_service_pb2, rerank_service_pb2_grpc
@@ -61,4 +61,4 @@ def rerank(  # noqa: PLR0917 - options of the command line, given by name
     if json:
         typer.echo(MessageToJson(response, preserving_proto_field_name=True))
     else:
-        show_rerank(Console(highlight=False), request, response)
+        show_rerank(literal_console(), request, response)

@@ -6,10 +6,10 @@ from typing import Annotated
 import grpc.aio
 import typer
 from google.protobuf.json_format import MessageToJson
-from rich.console import Console
 
 from gateway.cli.asking import AddressOption, asked
 from gateway.cli.configuration import ConfigOption
+from gateway.cli.console import literal_console
 from gateway.cli.search_tables import show_search
 from rerank.v1 import search_service_pb2, search_service_pb2_grpc
 from rerank.v1.search_service_pb2 import RetrievalMode
@@ -111,4 +111,4 @@ def search(  # noqa: PLR0917 - options of the command line, given by name
     if json:
         typer.echo(MessageToJson(response, preserving_proto_field_name=True))
     else:
-        show_search(Console(highlight=False), response)
+        show_search(literal_console(), response)

@@ -26,7 +26,7 @@ def show_search(out: Console, response: search_service_pb2.SearchResponse) -> No
     """
     explained = any(result.HasField("explanation") for result in response.results)
     legs = ("fused", "vector", "BM25", "MMR") if explained else ()
-    rows = [
+    rows: list[tuple[str | Text, ...]] = [
         (
             str(result.rank),
             moved(result),
@@ -38,13 +38,15 @@ def show_search(out: Console, response: search_service_pb2.SearchResponse) -> No
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for place, name in enumerate(("rank", "before", "score", *legs)):
         # Where there is little room, words are cut and numbers are not.
-        widest = max(
-            (cell_len(Text.from_markup(row[place]).plain) for row in rows), default=0
-        )
+        widest = max((cell_len(str(row[place])) for row in rows), default=0)
         table.add_column(
             name, justify="right", no_wrap=True, min_width=max(widest, len(name))
         )
-    table.add_column("search_method", no_wrap=True, overflow="ellipsis")
+    # With explanations there is room for it only where it differs.
+    methods = {result.search_method for result in response.results}
+    with_method = not explained or methods != {response.search_method}
+    if with_method:
+        table.add_column("search_method", no_wrap=True, overflow="ellipsis")
     table.add_column("id", no_wrap=True, max_width=24, overflow="ellipsis")
     # It gets what room the others leave.
     table.add_column("document", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -52,7 +54,7 @@ def show_search(out: Console, response: search_service_pb2.SearchResponse) -> No
         words = " ".join((result.document.title or result.document.text).split())
         table.add_row(
             *numbers,
-            result.search_method,
+            *((result.search_method,) if with_method else ()),
             Text(result.id),
             Text(words[:_SHOWN_CHARACTERS]),
         )

@@ -99,8 +99,8 @@ def what_happened(
     return lines
 
 
-def moved(result: ranking_pb2.RankedDocument) -> str:
+def moved(result: ranking_pb2.RankedDocument) -> Text:
     """Say where a document stood, and how far it went."""
     by = result.original_rank - result.rank
-    arrow = f" [green]↑{by}[/]" if by > 0 else f" [red]↓{-by}[/]" if by else ""
-    return f"{result.original_rank}{arrow}"
+    arrow = (f" ↑{by}", "green") if by > 0 else (f" ↓{-by}", "red") if by else ""
+    return Text.assemble(str(result.original_rank), arrow)

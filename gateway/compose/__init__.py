@@ -135,6 +135,7 @@ def _search_routes(
             enabled=route.enabled,
             fusion=Fusion(route.fusion.upper()),
             adaptive_weights=route.adaptive_weights,
+            timeout_s=route.timeout_s,
             top_k=route.top_k
             or max(backends[each].top_k_found for each in route.backends),
         )

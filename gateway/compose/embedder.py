@@ -35,19 +35,22 @@ async def embedder(
         return None
     if settings.problem:
         return RefusingEmbedder(name=EMBEDDER, problem=settings.problem)
-    # The base install has no numpy, which they all need.
-    from gateway.retrieval.embedders.batch import Batch
-    from gateway.retrieval.embedders.remember import Remember
-    from gateway.retrieval.embedders.timeout import Timeout
+    try:
+        # The base install has no numpy, which they all need.
+        from gateway.retrieval.embedders.batch import Batch
+        from gateway.retrieval.embedders.remember import Remember
+        from gateway.retrieval.embedders.timeout import Timeout
 
-    if settings.dialect == LOCAL:
-        try:
+        if settings.dialect == LOCAL:
             leaf, facts, in_flight = await _local(settings, parts)
-        except CannotOpen as error:
-            return RefusingEmbedder(name=EMBEDDER, problem=str(error))
-    else:
-        dialect = DIALECTS[settings.dialect]
-        leaf, facts, in_flight = await _http(settings, dialect, emit, parts)
+        else:
+            dialect = DIALECTS[settings.dialect]
+            leaf, facts, in_flight = await _http(settings, dialect, emit, parts)
+    except CannotOpen as error:
+        return RefusingEmbedder(name=EMBEDDER, problem=str(error))
+    except ImportError as error:
+        problem = f"{error.name} is missing: pip install 'rerank-gateway[embedded]'"
+        return RefusingEmbedder(name=EMBEDDER, problem=problem)
     made: Embedder = Timeout(
         leaf, backend=EMBEDDER, attempt_s=settings.timeout_s, fair_s=settings.fair_s
     )

@@ -3,8 +3,8 @@
 import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gateway.retrieval.lance.engine import LanceRetriever
 from gateway.retrieval.refusing import RefusingRetriever
 from gateway.retrieval.retriever import (
     EngineSwitchedOff,
@@ -12,9 +12,11 @@ from gateway.retrieval.retriever import (
     Retriever,
     RetrieverError,
 )
-from gateway.retrieval.shared.retriever import OwnedRetriever
 from gateway.settings import RetrievalSettings
 from gateway.settings.models import NO_ENGINE
+
+if TYPE_CHECKING:
+    from gateway.retrieval.shared.retriever import OwnedRetriever
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,26 @@ async def retriever(settings: RetrievalSettings, parts: AsyncExitStack) -> Retri
     if settings.engine == NO_ENGINE:
         message = "Search is switched off: retrieval.engine is none"
         return RefusingRetriever(EngineSwitchedOff(message))
+    try:
+        shared = _shared(settings)
+        await shared.open()
+    except RetrieverError as error:
+        # Rerank is served all the same.
+        level = logging.WARNING if isinstance(error, MissingEngine) else logging.ERROR
+        _log.log(level, "Search is not served: %s", error)
+        return RefusingRetriever(error)
+    parts.push_async_callback(shared.close)
+    return shared
+
+
+def _shared(settings: RetrievalSettings) -> "OwnedRetriever":
+    try:
+        from gateway.retrieval.lance.engine import LanceRetriever
+        from gateway.retrieval.shared.retriever import OwnedRetriever
+    except ImportError as error:
+        message = f"{error.name} is missing: pip install 'rerank-gateway[embedded]'"
+        raise MissingEngine(message) from error
+
     folder = Path(settings.path)
 
     def engine(*, writes: bool) -> LanceRetriever:
@@ -46,15 +68,6 @@ async def retriever(settings: RetrievalSettings, parts: AsyncExitStack) -> Retri
             keep_versions_s=settings.keep_versions_s,
         )
 
-    shared = OwnedRetriever(
+    return OwnedRetriever(
         folder, engine=engine, call_s=_WRITE_S, look_every_s=_LOOK_EVERY_S
     )
-    try:
-        await shared.open()
-    except RetrieverError as error:
-        # Rerank is served all the same.
-        level = logging.WARNING if isinstance(error, MissingEngine) else logging.ERROR
-        _log.log(level, "Search is not served: %s", error)
-        return RefusingRetriever(error)
-    parts.push_async_callback(shared.close)
-    return shared

@@ -91,7 +91,8 @@ def mmr(
 
 
 def _scaled(relevance: Sequence[float]) -> NDArray[np.float64]:
-    numbers = np.array(relevance, dtype=np.float64)
+    # Halves, since the distance of two finite numbers may be infinite.
+    numbers = np.array(relevance, dtype=np.float64) / 2.0
     span = np.ptp(numbers) if len(numbers) else 0.0
     return (numbers - numbers.min()) / span if span else np.ones(len(numbers))
 

@@ -34,6 +34,8 @@ from gateway.searching.contract import (
 from rerank.v1 import options_pb2, search_service_pb2
 
 _MAX_LIMIT = 1000
+# Beyond it, sums of fused scores would overflow.
+_MAX_WEIGHT = 1_000_000
 _MAX_DEPTH = 10_000
 _MAX_RRF_K = 10_000
 _MIN_RESPONSE_BYTES = 64 * 1024
@@ -160,8 +162,8 @@ def _retrieval(
         wrong.add(
             f"{path}.rrf_k", f"must be from 1 to {_MAX_RRF_K}, or 0 for {DEFAULT_RRF_K}"
         )
-    vector_weight = _not_negative(message, "vector_weight", path, wrong)
-    bm25_weight = _not_negative(message, "bm25_weight", path, wrong)
+    vector_weight = _between(message, "vector_weight", (0, _MAX_WEIGHT), path, wrong)
+    bm25_weight = _between(message, "bm25_weight", (0, _MAX_WEIGHT), path, wrong)
     if vector_weight == bm25_weight == 0:
         wrong.add(f"{path}.bm25_weight", "must not be 0 as vector_weight is")
     return Retrieval(

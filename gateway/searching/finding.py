@@ -24,10 +24,14 @@ from gateway.retrieval.brought import brought_vector
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.retriever import Retriever, RetrieverError, Shape
 from gateway.searching.contract import Fusion, Mode, Search
+from gateway.searching.in_time import in_time
 from gateway.searching.legs import IN_WORDS, Legs, Plan, Work
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector
+
+# What of the time that is left may be spent on looking up scores.
+_SHARE_OF_SCORES = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +120,13 @@ class Finding:
         if plan.fusion is Fusion.ZSCORE:
             alone = sorted(bm25.keys() ^ vector.keys())
             try:
-                scored = await self._retriever.scores(
-                    ask.collection, alone, text=ask.query, vector=work.vector
+                now = asyncio.get_running_loop().time()
+                scored = await in_time(
+                    self._retriever.scores(
+                        ask.collection, alone, text=ask.query, vector=work.vector
+                    ),
+                    # The rest of the time is for what comes after.
+                    until=now + _SHARE_OF_SCORES * (plan.deadline - now),
                 )
             except RetrieverError as error:
                 doubt = f"joined by ranks, since scores cannot be looked up: {error}"

@@ -1,6 +1,7 @@
 """The use case Search: find, make diverse, rerank, and say truthfully what happened."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from gateway.searching.contract import (
 )
 from gateway.searching.course import Course
 from gateway.searching.finding import Finding
+from gateway.searching.in_time import in_time
 from gateway.searching.legs import Plan
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 # What the legs may use of the time, where reranking comes after them.
 _SHARE_OF_LEGS = 0.5
+# What of the rest the vectors for MMR may, where it comes before reranking.
+_SHARE_OF_VECTORS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class SearchRoute:
     """Whether to rerank."""
     fusion: Fusion
     adaptive_weights: bool
+    timeout_s: float
+    """For the rerank."""
     top_k: int
     """The most documents that any backend of the route scores by itself."""
 
@@ -104,7 +110,8 @@ class Searching:
         course = Course(ask, found, began=began, wants_rerank=wants_rerank)
         if mmr := course.mmr_first:
             began = _now()
-            vectors = await self._vectors(ask, course, course.order)
+            share = _SHARE_OF_VECTORS if wants_rerank else 1.0
+            vectors = await self._vectors(ask, course, course.order, share=share)
             course.diversify(mmr, vectors, duration_s=_now() - began)
         await self._bring(ask, course, depth=depth)
         return course, course.to_score(depth)
@@ -116,7 +123,7 @@ class Searching:
             course.rerank(places, await self._rerank(ask, course, places))
             if ask.mmr and not course.mmr_first:
                 began = _now()
-                vectors = await self._vectors(ask, course, course.scored)
+                vectors = await self._vectors(ask, course, course.scored, share=1.0)
                 course.diversify_scored(ask.mmr, vectors, duration_s=_now() - began)
         await self._bring(ask, course, depth=0)
         return answer(course, Outcome.NOT_REQUESTED, now=_now())
@@ -124,12 +131,9 @@ class Searching:
     async def _rerank(
         self, ask: Search, course: Course, places: Sequence[int]
     ) -> Reranked:
-        wish, timeouts_s = ask.rerank, []
+        wish, timeout_s = ask.rerank, self._route(ask).timeout_s
         if wish.timeout_s is not None:
-            timeouts_s.append(wish.timeout_s)
-        if ask.timeout_s is not None:
-            left_s = course.began + ask.timeout_s - _now()
-            timeouts_s.append(max(left_s, 0.0))
+            timeout_s = min(timeout_s, wish.timeout_s)
         documents = [course.documents[course.id_of(place)] for place in places]
         return await self._reranking.rerank(
             Rerank(
@@ -141,8 +145,9 @@ class Searching:
                 route=wish.route,
                 top_k=wish.top_k,
                 min_score=wish.min_score,
-                timeout_s=min(timeouts_s, default=None),
+                timeout_s=timeout_s,
                 deadline=ask.deadline,
+                until=self._end(ask, course.began),
                 found_by=course.method,
                 instruction=wish.instruction,
                 cache=wish.cache,
@@ -182,11 +187,17 @@ class Searching:
         return look_up
 
     async def _vectors(
-        self, ask: Search, course: Course, places: Sequence[int]
+        self, ask: Search, course: Course, places: Sequence[int], *, share: float
     ) -> "Mapping[str, Vector] | RetrieverError":
+        """Bring vectors for MMR, in a share of the time that is left."""
         names = [course.id_of(place) for place in places]
+        if not names:
+            return {}
+        now = _now()
+        until = now + share * (self._until(ask, course.began) - now)
         try:
-            return await self._retriever.vectors(ask.collection, names)
+            asked = self._retriever.vectors(ask.collection, names)
+            return await in_time(asked, until=until)
         except RetrieverError as error:
             return error  # MMR is left out, and the answer says so
 
@@ -209,19 +220,23 @@ class Searching:
                 enabled=False,
                 fusion=Fusion.RRF,
                 adaptive_weights=False,
+                timeout_s=self._timeout_s,
                 top_k=DEFAULT_CANDIDATES,
             )
         return route
 
-    def _until(self, ask: Search, now: float) -> float:
-        """Tell when stage 1 must have something, in event-loop seconds."""
-        until = now + self._timeout_s
-        if ask.timeout_s is not None:
-            until = min(until, now + ask.timeout_s)
+    def _until(self, ask: Search, began: float) -> float:
+        """Tell how long the engine may be waited for, in event-loop seconds."""
+        return min(_now() + self._timeout_s, self._end(ask, began))
+
+    def _end(self, ask: Search, began: float) -> float:
+        """Tell when the answer must be on its way, in event-loop seconds."""
+        end = math.inf if ask.timeout_s is None else began + ask.timeout_s
         if ask.deadline is not None:
-            remaining_s = ask.deadline - now
-            until = min(until, ask.deadline - self._reserve.of(remaining_s))
-        return until
+            # Of the whole time, not of what an earlier stage has left of it.
+            whole_s = ask.deadline - began
+            end = min(end, ask.deadline - self._reserve.of(whole_s))
+        return end
 
 
 def _plan(

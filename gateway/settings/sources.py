@@ -1,6 +1,6 @@
 """Where a configuration comes from: a file, the environment, and places of secrets.
 
-Nothing else in the product reads the environment.
+Nothing else in the product reads the environment, but `places` beside it.
 """
 
 import os

@@ -1,64 +1,20 @@
-"""A vendor is one file, one line, and a fixture: here is one that nobody has."""
+"""A vendor is one file, one line, and a fixture: here is one that nobody has.
 
-import sys
+Its file and its line are in `tests/support/quillon.py`. Malformed answers are put to it in
+`test_malformed.py`, and faults in `tests/e2e/test_fault_matrix.py`, as to every other.
+"""
+
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from gateway.backends import reading
-from gateway.backends.dialect import Call, Decoded, Dialect, Refusal
-from gateway.backends.dialects import DIALECTS
-from gateway.backends.errors import BackendError, Excess, Malformed, TooLarge
-from gateway.backends.reading import Json
 from gateway.backends.scorer import Usage
-from gateway.ranking.normalize import Scale
 from gateway.settings import SettingsError, checked
 from tests.backends import contract
+from tests.support.quillon import registered
 from tests.support.scorers import asking
-from tests.support.vendors import Manners, Watched, composed, over, reply, says
-
-# The file
-
-
-def encode(call: Call) -> Json:
-    return {
-        "judge": call.model,
-        "question": call.query,
-        "candidates": [{"text": text} for text in call.texts],
-        "want": len(call.texts),
-    }
-
-
-def decode(payload: Json, count: int) -> Decoded:
-    verdicts = reading.member(payload, "verdicts")
-    return Decoded(
-        raw=reading.by_index(verdicts, score_key="likelihood", count=count),
-        model=reading.text(reading.member(payload, "served_by")),
-        usage=reading.usage(search_units=reading.member(payload, "cost", "credits")),
-    )
-
-
-def refusal(answer: Refusal) -> BackendError | None:
-    most = reading.member(answer.payload, "most_candidates")
-    if isinstance(most, int):
-        return TooLarge(answer.backend, Excess.DOCUMENTS, limit=most)
-    return None
-
-
-QUILLON = Dialect(
-    path="/v3/judge",
-    encode=encode,
-    decode=decode,
-    refusal=refusal,
-    credentials=lambda api_key: {"X-Quillon-Key": api_key},
-    headers={"X-Quillon-Edition": "4"},
-    listwise=lambda model: model.endswith("-panel"),
-    scale=Scale.PROBABILITY,
-    max_documents=4,
-    max_in_flight=2,
-    needs_model=True,
-    home="https://quillon.test",
-)
+from tests.support.vendors import Manners, Watched, composed, over, reply
 
 # The fixture
 
@@ -73,18 +29,10 @@ BEHAVES_WELL = Manners(
 )
 
 
-# The line
-
-
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {**DIALECTS, "quillon": QUILLON}
-    for user in (
-        "gateway.settings.checks",
-        "gateway.compose.http_backend",
-        "tests.support.vendors",
-    ):
-        monkeypatch.setattr(sys.modules[user], "DIALECTS", table)
+def _registered() -> Iterator[None]:
+    with registered():
+        yield
 
 
 # What it then has for nothing
@@ -158,21 +106,3 @@ async def test_its_own_bound_is_heeded() -> None:
     async with composed(vendor, "quillon", model="m") as scorer:
         assert (await scorer.score(asking(*"abc"))).complete
     assert [body["want"] for body in vendor.sent] == [3, 2, 1]
-
-
-@pytest.mark.parametrize(
-    "verdicts",
-    [
-        None,
-        [],
-        [{"index": 0, "likelihood": 0.5}],
-        [{"index": 0, "likelihood": 0.5}, {"index": 0, "likelihood": 0.4}],
-        [{"index": 0, "likelihood": 0.5}, {"index": 2, "likelihood": 0.4}],
-        [{"index": 0, "likelihood": 0.5}, {"index": 1, "likelihood": None}],
-        [{"index": 0, "likelihood": 0.5}, {"index": 1, "likelihood": 1.5}],
-    ],
-)
-async def test_what_breaks_its_contract_is_refused(verdicts: object) -> None:
-    scorer = over(says({"verdicts": verdicts}), "quillon", model="m")
-    with pytest.raises(Malformed):
-        await scorer.score(asking("a", "b"))

@@ -1,7 +1,7 @@
 """Answers that break their contract: each has been seen in public, and none may pass."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from gateway.backends.dialects import DIALECTS
 from gateway.backends.errors import Malformed
 from gateway.ranking.normalize import Scale
+from tests.support.quillon import registered
 from tests.support.vendors import asking_for, over, says
 
 SECRET = "the secret text of a document"
@@ -23,6 +24,7 @@ INDEXED: dict[str, Shape] = {
     "llamacpp": ("llamacpp", lambda items: {"results": items}, "relevance_score"),
     "nim": ("nim", lambda items: {"rankings": items}, "logit"),
     "pinecone": ("pinecone", lambda items: {"data": items}, "score"),
+    "quillon": ("quillon", lambda items: {"verdicts": items}, "likelihood"),
     "simple-results": ("simple", lambda items: {"results": items}, "relevance_score"),
     "simple-rankings": ("simple", lambda items: {"rankings": items}, "score"),
     "tei": ("tei", lambda items: items, "score"),
@@ -31,7 +33,13 @@ INDEXED: dict[str, Shape] = {
 }
 
 EVERY_SHAPE = pytest.mark.parametrize("shape", INDEXED.values(), ids=INDEXED)
-EVERY_DIALECT = pytest.mark.parametrize("dialect", DIALECTS)
+EVERY_DIALECT = pytest.mark.parametrize("dialect", [*DIALECTS, "quillon"])
+
+
+@pytest.fixture(autouse=True)
+def _with_the_invented_dialect() -> Iterator[None]:
+    with registered():
+        yield
 
 
 def test_every_dialect_is_put_through_this() -> None:
@@ -160,11 +168,13 @@ async def test_a_score_that_is_no_finite_number(shape: Shape, literal: str) -> N
     assert "a body that is not JSON" in await refused(text, dialect)
 
 
-@pytest.mark.parametrize("dialect", ["cohere-v1", "cohere-v2", "llamacpp", "simple"])
+@pytest.mark.parametrize(
+    "name", ["cohere-v1", "cohere-v2", "llamacpp", "quillon", "simple-results"]
+)
 @pytest.mark.parametrize("score", [1.1, -0.1, 7.7418, -1e4])
-async def test_a_score_that_its_scale_cannot_have(dialect: str, score: float) -> None:
-    body = {"results": _items("relevance_score", (0, 0.5), (1, score))}
-    words = await refused(body, dialect)
+async def test_a_score_that_its_scale_cannot_have(name: str, score: float) -> None:
+    dialect, body, key = INDEXED[name]
+    words = await refused(body(_items(key, (0, 0.5), (1, score))), dialect)
     assert "a score that is no probability: is its scale configured right?" in words
 
 

@@ -197,6 +197,39 @@ async def test_check_praises_a_correct_file_and_warns_of_keys_that_are_missing(
     ]
 
 
+async def test_check_names_a_file_and_its_problems_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "x[" / "red][bold]:key:.toml"
+    file.parent.mkdir()
+    file.write_text('[backends.tei]\ndialect = "tei"\nurl = "http://localhost:1"\n')
+
+    finished = await command("check", str(file))
+
+    assert finished.code == 0, finished.err
+    assert finished.out.startswith(f"{file}: correct")
+
+
+# backends and rerank, with names that look like markup
+
+
+@pytest.mark.parametrize(
+    "arguments", [("backends",), ("rerank", "-", "--query", "which?")]
+)
+async def test_a_model_is_shown_by_the_name_that_its_server_gives(
+    vendor: Vendor, arguments: tuple[str, ...]
+) -> None:
+    name = "x[/red][local]:key:"
+    vendor.info = {"model_id": name, "max_client_batch_size": 32}
+
+    finished = await command(
+        *arguments, environ=_one_backend(vendor), stdin=f"a {name}\nb {name}\n"
+    )
+
+    assert finished.code == 0, finished.err
+    assert name in finished.out
+    if arguments[0] == "rerank":
+        assert finished.out.count(name) == 3
+
+
 # rerank
 
 

@@ -1,7 +1,7 @@
 """Whatever a backend does, callers get all of their documents back, and the truth."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from tests.e2e.faults import (
 from tests.e2e.running import KEY, Running, place_of, rerank_request, running, text_of
 from tests.e2e.shapes import ALL_SHAPES, SHAPES, Shape, normalised
 from tests.e2e.vendor import Received, Vendor, hang, refusing_url
+from tests.support.quillon import registered
 
 pytestmark = pytest.mark.real_time
 
@@ -43,8 +44,15 @@ class Scene:
     second: Vendor
 
 
+@pytest.fixture(scope="module", autouse=True)
+def with_the_invented_dialect() -> Iterator[None]:
+    """Know it for as long as the gateway runs."""
+    with registered():
+        yield
+
+
 @pytest.fixture(scope="module")
-async def scene() -> AsyncIterator[Scene]:
+async def scene(with_the_invented_dialect: None) -> AsyncIterator[Scene]:  # noqa: ARG001 - it comes first
     async with AsyncExitStack() as stack:
         refused = stack.enter_context(refusing_url())
         vendors = {

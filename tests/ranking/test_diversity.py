@@ -264,6 +264,13 @@ def test_relevance_that_scaling_makes_equal_still_decides() -> None:
     assert indices(placed) == [2, 1, 0]
 
 
+def test_relevance_may_be_as_far_apart_as_numbers_can_be() -> None:
+    placed = mmr([-1.7e308, 0.0, 1.7e308], [None] * 3, relevance_weight=1.0, pool=3)
+
+    assert indices(placed) == [2, 1, 0]
+    assert [each.relevance for each in marginals(placed)] == [1.0, 0.5, 0.0]
+
+
 @given(
     st.lists(st.tuples(st.integers(), vectors), unique_by=lambda each: each[0]),
     lambdas,

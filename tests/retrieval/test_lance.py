@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.retrieval.filter import Filter, Value, matches
 from gateway.retrieval.lance.engine import LanceRetriever
+from gateway.retrieval.lance.names import Names
 from gateway.retrieval.retriever import (
     DamagedStore,
     Document,
@@ -227,6 +228,32 @@ async def test_what_a_search_remembers_is_never_out_of_date(tmp_path: Path) -> N
             assert [each.text.split()[1] for each in back] == [
                 f"w{each}" for each in some
             ]
+
+
+async def test_rows_that_have_moved_have_no_names_any_more(tmp_path: Path) -> None:
+    async with opened(tmp_path) as engine:
+        await make_books(engine)
+        for name in "ab":
+            await engine.upsert("books", [document(name, "x")], embedder="")
+        table = await engine._table("books")
+        rows = await table._table.query().select(["id"]).with_row_id().to_arrow()
+        assert await table.reading.names(rows) == rows["id"].to_pylist()
+        assert await table.reading.names(rows.slice(0, 0)) == []
+        await table.tidy(keep_versions_s=600.0)
+        anew = Names(table._table)
+        assert await anew.of(rows["_rowid"].to_numpy()) is None
+
+
+async def test_names_of_rows_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    async with opened(tmp_path) as engine:
+        await make_books(engine)
+        table = await engine._table("books")
+        many = [document(f"a{number}", "x") for number in range(6000)]
+        for _ in range(4):
+            await engine.upsert("books", many, embedder="")
+            assert len(ids((await ask(engine, to="a")).vector)) == 10
+        held = table.reading._names._fragments.values()
+        assert sum(len(each.rows) for each in held) <= 6000 + 10_000
 
 
 async def test_scores_of_what_is_indexed_are_those_of_the_list(tmp_path: Path) -> None:

@@ -14,22 +14,35 @@ from tests.retrieval.test_lance import opened
 
 pytestmark = pytest.mark.real_time
 
+# It imports nothing of the tests, whose libraries take as long to load as it may live.
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
-from tests.retrieval.test_lance import document, make_books, opened
+import numpy as np
+import gateway.retrieval.lance.shelf
+from gateway.retrieval.lance.engine import LanceRetriever
+from gateway.retrieval.retriever import Document
+
+def document(number):
+    vector = np.full(4, 0.1, np.float32)
+    return Document(f"a{number}", "", f"x w{number}", vector)
 
 async def write(folder):
-    async with opened(folder, tidy_every_s=0.01, vector_index_from=300) as engine:
-        if not await engine.collections():
-            await make_books(engine)
-        n = (await engine.collection("books")).document_count
-        print("ready", flush=True)
-        while True:
-            batch = [document(f"a{n + k}", f"x w{n + k}") for k in range(50)]
-            await engine.upsert("books", batch, embedder="model-a")
-            n += 50
-            print(n, flush=True)
+    engine = LanceRetriever(
+        folder, writes=True, vector_index_from=300, tidy_every_s=0.01, keep_versions_s=600
+    )
+    await engine.open()
+    if not await engine.collections():
+        await engine.create_collection(
+            "books", fields=(), dimension=4, embedder="model-a"
+        )
+    n = (await engine.collection("books")).document_count
+    print("ready", flush=True)
+    while True:
+        batch = [document(n + k) for k in range(50)]
+        await engine.upsert("books", batch, embedder="model-a")
+        n += 50
+        print(n, flush=True)
 
 print("loaded", flush=True)
 sys.stdin.readline()

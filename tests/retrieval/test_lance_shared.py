@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -126,6 +127,46 @@ async def test_the_store_is_taken_over_without_a_write(tmp_path: Path) -> None:
         await asyncio.sleep(0.02)
     assert retriever.owns
     await other.__aexit__(None, None, None)
+
+
+_OWNER = """
+import asyncio, sys
+from pathlib import Path
+from tests.retrieval.test_lance_shared import shared
+
+async def own(folder):
+    async with shared(folder):
+        print("owns", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(own(Path(sys.argv[1])))
+"""
+
+
+async def test_an_owner_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    owner = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _OWNER, str(tmp_path)),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert owner.stdout is not None
+        assert await owner.stdout.readline() == b"owns\n"
+        async with shared(tmp_path) as other:
+            await make_books(other)
+            await other.upsert("books", [document("a", "x")], embedder="")
+            assert not other.owns
+            owner.kill()
+            await owner.wait()
+            # Its socket is still there, and nobody listens.
+            assert address(tmp_path).exists()
+            await other.upsert("books", [document("b", "x")], embedder="")
+            assert other.owns
+            assert ids((await ask(other, "x")).bm25) == ["a", "b"]
+    finally:
+        if owner.returncode is None:
+            owner.kill()
+            await owner.wait()
 
 
 async def test_writes_go_on_while_the_owner_changes(tmp_path: Path) -> None:

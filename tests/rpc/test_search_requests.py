@@ -189,7 +189,7 @@ def test_a_weight_of_0_switches_one_leg_off() -> None:
     for options in (
         RetrievalOptions(vector_weight=0.0),
         RetrievalOptions(bm25_weight=0.0),
-        RetrievalOptions(vector_weight=0.0, bm25_weight=1e300),
+        RetrievalOptions(vector_weight=0.0, bm25_weight=1e6),
     ):
         read(SearchRequest(query="q", retrieval=options))
 
@@ -294,7 +294,9 @@ CHANGES: list[tuple[Change, str, str]] = [
         (
             lambda m, name=name, number=number: setattr(m.retrieval, name, number),
             f"retrieval.{name}",
-            "must be finite and not negative",
+            "must be finite and not negative"
+            if name == "min_rrf_score"
+            else "must be from 0 to 1000000",
         )
         for name in ("vector_weight", "bm25_weight", "min_rrf_score")
         for number in (-0.01, math.nan, math.inf, -math.inf)

@@ -19,7 +19,9 @@ from tests.support.scorers import FakeScorer
 SPACE = "m"
 """Whose vectors the collection `default` has."""
 
-ROUTE = SearchRoute(enabled=True, fusion=Fusion.RRF, adaptive_weights=False, top_k=100)
+ROUTE = SearchRoute(
+    enabled=True, fusion=Fusion.RRF, adaptive_weights=False, timeout_s=30.0, top_k=100
+)
 
 TEXTS: Mapping[str, str] = {
     "bread": "bread is baked from flour in an oven",

@@ -6,7 +6,12 @@ from contextlib import contextmanager
 
 from gateway.retrieval.retriever import EngineFailed, StoreFull
 
-_FULL = ("no space left", "os error 28", "quota exceeded", "os error 122")
+# The last: a limit on one file, which is no less of an end.
+_FULL = (
+    *("no space left", "os error 28"),
+    *("quota exceeded", "os error 122"),
+    *("file too large", "os error 27"),
+)
 
 
 @contextmanager
@@ -19,7 +24,7 @@ def told(what: str) -> Iterator[None]:
         yield
     except (RuntimeError, ValueError, OSError) as error:
         words = str(error).lower()
-        numbers = (errno.ENOSPC, errno.EDQUOT)
+        numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         if getattr(error, "errno", None) in numbers or any(
             each in words for each in _FULL
         ):

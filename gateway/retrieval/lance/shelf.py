@@ -1,5 +1,6 @@
 """Which collections are in the folder, each of them opened once."""
 
+import os
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ class Shelf:
     @classmethod
     async def open(cls, folder: Path, *, behind_s: float | None) -> "Shelf":
         """Connect; `behind_s` is None where nobody else writes."""
+        # It would say on every look at the index that this default is going to change.
+        os.putenv("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
         behind = None if behind_s is None else timedelta(seconds=behind_s)
         with told(str(folder)):
             database = await lancedb.connect_async(

@@ -390,12 +390,12 @@ class RetrievalOptions(_message.Message):
     Anything else is an error. Without effect on other fusions.
     """
     vector_weight: _builtins.float
-    """Weight of the vector leg in the fusion: finite, 0 or more. Unset: 1. With 0 the leg is not
-    searched. Both weights 0 is an error. Without effect on one leg.
+    """Weight of the vector leg in the fusion: 0 to 1000000. Unset: 1. With 0 the leg is not searched.
+    Both weights 0 is an error. Without effect on one leg.
     """
     bm25_weight: _builtins.float
-    """Weight of the full-text leg in the fusion: finite, 0 or more. Unset: 1. With 0 the leg is not
-    searched. Both weights 0 is an error. Without effect on one leg.
+    """Weight of the full-text leg in the fusion: 0 to 1000000. Unset: 1. With 0 the leg is not searched.
+    Both weights 0 is an error. Without effect on one leg.
     """
     min_rrf_score: _builtins.float
     """Lowest fused score of a candidate: finite, 0 or more. Unset: no bound. Candidates below are
