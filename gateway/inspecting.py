@@ -4,14 +4,14 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.backends.errors import BackendError, BackendState, FailureReason
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Candidate, Scorer, ScoreRequest, Scores
 from gateway.errors import UnknownBackend
-from gateway.events import AttemptEnded, Event
+from gateway.events import AttemptEnded, CircuitChanged, CircuitState, Event
 from gateway.ranking.normalize import Scale
 
 # Any reranker tells these two apart; published answers for it are everywhere.
@@ -21,6 +21,8 @@ _RELEVANT = (
     "The giant panda (Ailuropoda melanoleuca), sometimes called a panda bear or simply"
     " panda, is a bear species endemic to China."
 )
+
+_FAVOURABLE = (CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN)
 
 # Models converted without their head give the same 1e-20 or so for everything.
 _SAME = 1e-9
@@ -45,6 +47,8 @@ class Configured:
     max_in_flight: int
     max_queued: int
     timeout_s: float
+    replicas: tuple[str, ...]
+    """The names of its servers; that of the backend alone if there is one."""
     problem: str = ""
     """Why it cannot be asked; empty where it can."""
 
@@ -78,6 +82,8 @@ class Seen:
     last_failure: FailureReason | None = None
     last_failure_at: float | None = None
     """Unix time, for people to read."""
+    circuit: CircuitState = CircuitState.CLOSED
+    """Whether calls are let through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ class Inspection:
 
     configured: Configured | Service
     seen: Seen
+    circuits: Mapping[str, CircuitState] = field(default_factory=dict)
+    """Of each of its servers, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,9 @@ class Watch:
         """Note what a call showed."""
         if isinstance(event, AttemptEnded):
             self.note(event.attempt.backend, event.state, event.attempt.failure)
+        elif isinstance(event, CircuitChanged):
+            seen = self.seen(event.backend)
+            self._seen[event.backend] = replace(seen, circuit=event.state)
 
     def note(
         self, backend: str, state: BackendState, failure: FailureReason | None
@@ -149,9 +160,18 @@ class Inspecting:
     def inspections(self) -> list[Inspection]:
         """Give every backend by name, asking none of them."""
         every: dict[str, Configured | Service] = {**self._backends, **self._services}
-        return [
-            Inspection(every[name], self._watch.seen(name)) for name in sorted(every)
-        ]
+        return [self._inspection(every[name]) for name in sorted(every)]
+
+    def _inspection(self, configured: Configured | Service) -> Inspection:
+        seen = self._watch.seen(configured.name)
+        if isinstance(configured, Service):
+            return Inspection(configured, seen)
+        circuits = {
+            name: self._watch.seen(name).circuit for name in configured.replicas
+        }
+        # As good as the best of its servers.
+        best = min(circuits.values(), key=_FAVOURABLE.index, default=seen.circuit)
+        return Inspection(configured, replace(seen, circuit=best), circuits)
 
     async def check(self, name: str, *, deadline: float | None) -> Checked:
         """Ask a backend for the scores of two documents, of which one is relevant.

@@ -138,8 +138,8 @@ class Server:
             raise AddressError(message) from error
         for service in _SERVICES:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        await self._watching.enter_async_context(in_the_background(self._lag.watch()))
         await self._server.start()
+        await self._watching.enter_async_context(in_the_background(self._lag.watch()))
         return f"{address.rpartition(':')[0]}:{port}"
 
     async def stop(self, *, grace_s: float) -> None:

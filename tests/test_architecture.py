@@ -76,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.errors",
         "backends.scorer.CacheMode",
         "backends.scorer.CacheWish",
+        "events.CircuitState",
         "retrieval.filter",
         "retrieval.retriever",
         *USE_CASES,

@@ -43,6 +43,7 @@ def configured(probe: Scorer, *, name: str = "tei") -> Configured:
         max_in_flight=16,
         max_queued=256,
         timeout_s=2.0,
+        replicas=(name,),
     )
 
 

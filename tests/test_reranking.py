@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from random import Random
 
 import pytest
 
@@ -16,7 +17,7 @@ from gateway.backends.errors import (
 )
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer, ScoreRequest, Scores, Usage
-from gateway.compose import Leaf, stack
+from gateway.compose import NO_MEMORIES, Leaf, Surroundings, stack
 from gateway.contract import Document, Outcome, Rerank, Reranked, StageOutcome
 from gateway.errors import RerankFailed, UnknownRoute
 from gateway.layers.fallback import Fallback
@@ -44,7 +45,7 @@ def backend(
 ) -> Scorer:
     return stack(
         Leaf(
-            scorer=leaf,
+            scorers=(leaf,),
             facts=Facts(max_documents=chunk, model=leaf.model, fixed=True),
             scale=leaf.scale,
             listwise=False,
@@ -56,7 +57,7 @@ def backend(
         ),
         name=leaf.backend,
         settings=BackendSettings(dialect="simple", timeout_s=timeout_s),
-        emit=lambda _: None,
+        around=Surroundings(NO_MEMORIES, Random(7), lambda _: None),
     )
 
 

@@ -1,6 +1,7 @@
 """What the order of the layers around one backend is for."""
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -15,7 +16,7 @@ from gateway.backends.errors import (
 )
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer, ScoreRequest
-from gateway.compose import Leaf, stack
+from gateway.compose import NO_MEMORIES, Leaf, Surroundings, stack
 from gateway.events import AttemptEnded, Event
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
@@ -48,7 +49,7 @@ def stacked(
 ) -> Scorer:
     return stack(
         Leaf(
-            scorer=leaf,
+            scorers=(leaf,),
             facts=Facts(max_documents=chunk, model="m", fixed=True),
             scale=Scale.LOGIT,
             listwise=listwise,
@@ -62,7 +63,9 @@ def stacked(
         settings=BackendSettings(
             dialect="simple", timeout_s=timeout_s, max_queued=queued
         ),
-        emit=(told if told is not None else []).append,
+        around=Surroundings(
+            NO_MEMORIES, Random(7), (told if told is not None else []).append
+        ),
     )
 
 

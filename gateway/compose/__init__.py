@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from random import Random
 
 from gateway.backends.transport import open_transport
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
 from gateway.compose.http_backend import http_backend
 from gateway.compose.local_backend import local_backend
+from gateway.compose.memories import NO_MEMORIES, memories
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
-from gateway.compose.stack import Leaf, stack
+from gateway.compose.stack import Leaf, Surroundings, stack
 from gateway.events import Emit, Event
 from gateway.inspecting import Inspecting, Watch
 from gateway.layers.fallback import Fallback
@@ -24,7 +26,7 @@ from gateway.settings import LOCAL, BackendSettings, Settings
 from gateway.settings.models import NO_ENGINE
 from gateway.storing import Storing, StoringLimits
 
-__all__ = ["Gateway", "Leaf", "gateway", "stack"]
+__all__ = ["NO_MEMORIES", "Gateway", "Leaf", "Surroundings", "gateway", "stack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,16 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
 
     async with AsyncExitStack() as parts:
         # A backend used in two routes has one stack: one queue, one limit.
+        chance = Random()  # noqa: S311 - for pauses, no secrets
+        around = Surroundings(
+            memories=await memories(
+                settings.cache, chance=chance, emit=tell, parts=parts
+            ),
+            chance=chance,
+            emit=tell,
+        )
         backends = {
-            name: await _backend(name, backend, tell, parts)
+            name: await _backend(name, backend, around, parts)
             for name, backend in sorted(settings.backends.items())
             if name in _used(settings) or name != LOCAL
         }
@@ -144,10 +154,10 @@ def _search_routes(
 
 
 async def _backend(
-    name: str, settings: BackendSettings, emit: Emit, parts: AsyncExitStack
+    name: str, settings: BackendSettings, around: Surroundings, parts: AsyncExitStack
 ) -> Built:
     if settings.problem:
         return misconfigured(name, settings, settings.problem)
     if settings.dialect == LOCAL:
-        return await local_backend(name, settings, emit, parts)
-    return await http_backend(name, settings, emit, parts, transport=open_transport())
+        return await local_backend(name, settings, around, parts)
+    return await http_backend(name, settings, around, parts, transport=open_transport())

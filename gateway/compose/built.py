@@ -7,8 +7,7 @@ from gateway.backends.dialects import DIALECTS
 from gateway.backends.facts import Facts
 from gateway.backends.misconfigured import MisconfiguredScorer
 from gateway.backends.scorer import Scorer
-from gateway.compose.stack import Leaf, stack
-from gateway.events import Emit
+from gateway.compose.stack import Leaf, Surroundings, replica_name, stack
 from gateway.inspecting import Configured
 from gateway.layers.timeout import Timeout
 from gateway.settings import BackendSettings
@@ -29,10 +28,15 @@ class Built:
     """Documents of a search that it scores where nobody says how many."""
 
 
-def built(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Built:
+def built(
+    leaf: Leaf, *, name: str, settings: BackendSettings, around: Surroundings
+) -> Built:
     """Put the layers around a backend, and tell what is configured."""
     probe = Timeout(
-        leaf.scorer, backend=name, attempt_s=settings.timeout_s, fair_s=settings.fair_s
+        leaf.scorers[0],
+        backend=name,
+        attempt_s=settings.timeout_s,
+        fair_s=settings.fair_s,
     )
     configured = Configured(
         name=name,
@@ -47,9 +51,12 @@ def built(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Bu
         max_in_flight=leaf.in_flight,
         max_queued=settings.max_queued,
         timeout_s=settings.timeout_s,
+        replicas=tuple(
+            replica_name(leaf, name, place) for place in range(len(leaf.scorers))
+        ),
     )
     return Built(
-        stack(leaf, name=name, settings=settings, emit=emit),
+        stack(leaf, name=name, settings=settings, around=around),
         configured,
         top_k_found=leaf.top_k_found,
     )
@@ -73,6 +80,7 @@ def misconfigured(name: str, settings: BackendSettings, problem: str) -> Built:
         max_in_flight=0,
         max_queued=settings.max_queued,
         timeout_s=settings.timeout_s,
+        replicas=(),
         problem=problem,
     )
     return Built(scorer, configured, top_k_found=settings.top_k or DEFAULT_TOP_K)

@@ -1,6 +1,7 @@
 """Build a backend behind HTTP."""
 
 from contextlib import AsyncExitStack
+from itertools import product
 
 import httpx
 
@@ -9,10 +10,9 @@ from gateway.backends.endpoint import locate
 from gateway.backends.facts import Facts
 from gateway.backends.http import HttpScorer
 from gateway.compose.built import Built, built
-from gateway.compose.stack import Leaf
+from gateway.compose.stack import Leaf, Surroundings
 from gateway.concurrency import in_the_background
 from gateway.discovery import Discovery
-from gateway.events import Emit
 from gateway.settings import BackendSettings
 from gateway.settings.models import DEFAULT_TOP_K
 
@@ -20,7 +20,7 @@ from gateway.settings.models import DEFAULT_TOP_K
 async def http_backend(
     name: str,
     settings: BackendSettings,
-    emit: Emit,
+    around: Surroundings,
     parts: AsyncExitStack,
     *,
     transport: httpx.AsyncBaseTransport,
@@ -30,13 +30,14 @@ async def http_backend(
     Args:
         name: Its configured name.
         settings: Its configuration, which was checked.
-        emit: Told what happens.
+        around: What all backends have in common.
         parts: Closes the transport and ends what is begun here.
         transport: Its sockets.
 
     """
     dialect = DIALECTS[settings.dialect]
-    endpoint = locate(settings.url or dialect.home, dialect.path)
+    urls = settings.urls or (settings.url or dialect.home,)
+    endpoints = [locate(url, dialect.path) for url in urls]
     facts = Facts(
         max_documents=settings.max_documents or dialect.max_documents,
         model=settings.model,
@@ -48,32 +49,34 @@ async def http_backend(
         **dialect.headers,
         **(dialect.credentials(key.get_secret_value()) if key else {}),
     }
-    if dialect.info:
+    for info, endpoint in product(filter(None, [dialect.info]), endpoints):
         discovery = Discovery(
             backend=name,
             base_url=endpoint.base,
-            info=dialect.info,
+            info=info,
             headers=headers,
             transport=transport,
             facts=facts,
-            emit=emit,
+            emit=around.emit,
         )
         await parts.enter_async_context(in_the_background(discovery.run()))
     scale = dialect.scale or settings.scale
     if scale is None:  # the settings were checked for it
         raise AssertionError(name)
-    scorer = HttpScorer(
-        name=name,
-        dialect=dialect,
-        url=endpoint.rerank,
-        headers=headers,
-        transport=transport,
-        scale=scale,
-        facts=facts,
-        model=settings.model,
-    )
     leaf = Leaf(
-        scorer=scorer,
+        scorers=tuple(
+            HttpScorer(
+                name=name,
+                dialect=dialect,
+                url=endpoint.rerank,
+                headers=headers,
+                transport=transport,
+                scale=scale,
+                facts=facts,
+                model=settings.model,
+            )
+            for endpoint in endpoints
+        ),
         facts=facts,
         scale=scale,
         listwise=settings.listwise or dialect.listwise(settings.model),
@@ -83,4 +86,4 @@ async def http_backend(
         max_tokens=dialect.max_tokens,
         cuts_pairs=False,
     )
-    return built(leaf, name=name, settings=settings, emit=emit)
+    return built(leaf, name=name, settings=settings, around=around)

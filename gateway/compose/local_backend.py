@@ -10,8 +10,7 @@ from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer
 from gateway.compose.built import Built, built, misconfigured
 from gateway.compose.encoder import CannotOpen, bundled_encoder
-from gateway.compose.stack import Leaf
-from gateway.events import Emit
+from gateway.compose.stack import Leaf, Surroundings
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
 from gateway.settings.models import (
@@ -36,14 +35,14 @@ class _Opened:
 
 
 async def local_backend(
-    name: str, settings: BackendSettings, emit: Emit, parts: AsyncExitStack
+    name: str, settings: BackendSettings, around: Surroundings, parts: AsyncExitStack
 ) -> Built:
     """Load its model and put the layers around it.
 
     Args:
         name: Its configured name.
         settings: Its configuration, which was checked.
-        emit: Told what happens.
+        around: What all backends have in common.
         parts: Ends its threads.
 
     """
@@ -63,7 +62,7 @@ async def local_backend(
         return misconfigured(name, settings, str(error))
     parts.callback(opened.close)
     leaf = Leaf(
-        scorer=opened.scorer,
+        scorers=(opened.scorer,),
         facts=Facts(max_documents=0, model=opened.model, fixed=True),
         scale=opened.scale,
         listwise=opened.listwise,
@@ -74,7 +73,7 @@ async def local_backend(
         max_tokens=opened.max_tokens,
         cuts_pairs=True,
     )
-    return built(leaf, name=name, settings=settings, emit=emit)
+    return built(leaf, name=name, settings=settings, around=around)
 
 
 async def _open_built_in(name: str, settings: BackendSettings, threads: int) -> _Opened:

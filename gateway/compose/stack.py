@@ -1,16 +1,29 @@
 """The layers around one backend: which, in which order, and why."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
+from random import Random
 
 from gateway.backends.facts import Facts
 from gateway.backends.scorer import Scorer
-from gateway.events import Emit
+from gateway.compose.memories import Memories
+from gateway.events import CircuitChanged, Emit, Event
+from gateway.layers.balance import Balance, Replica
+from gateway.layers.beginning import Beginning
+from gateway.layers.breaker import Breaker
+from gateway.layers.budget import Budget
+from gateway.layers.cache import Cache
 from gateway.layers.chunk import Chunk
+from gateway.layers.circuit import Circuit
 from gateway.layers.depth import Depth
+from gateway.layers.hedge import Hedge
+from gateway.layers.latency import Latency
 from gateway.layers.limit import Limit
 from gateway.layers.passages import Passages
 from gateway.layers.record import Record
+from gateway.layers.retry import Retry
 from gateway.layers.shorten import Shorten
+from gateway.layers.single_flight import SingleFlight
 from gateway.layers.timeout import Timeout
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
@@ -18,18 +31,32 @@ from gateway.settings import BackendSettings
 # To join parts and to go up through the layers again.
 _PARTIAL_RESERVE_S = 0.01
 
+_FIRST_TOKENS = 3.0
+_MOST_TOKENS = 10.0
+_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+
+_SLOW = 0.95
+_REMEMBERED_CALLS = 200
+_ENOUGH_CALLS = 20
+
+_WINDOW_S = 30.0
+_MIN_CALLS = 20
+_LONGEST_COOLDOWN_S = 60.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """One backend without its layers, and what they have to know of it."""
 
-    scorer: Scorer
+    scorers: tuple[Scorer, ...]
+    """Equal servers; at least one."""
     facts: Facts
     scale: Scale
     listwise: bool
     """A document's score depends on its companions."""
     in_flight: int
-    """Calls at once."""
+    """Calls at once, to each server."""
     top_k: int
     """Documents to score where nobody says how many."""
     top_k_found: int
@@ -40,35 +67,153 @@ class Leaf:
     """It reads only the beginning of a longer pair, and does not refuse it."""
 
 
-def stack(leaf: Leaf, *, name: str, settings: BackendSettings, emit: Emit) -> Scorer:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all backends have in common."""
+
+    memories: Memories
+    chance: Random
+    """For pauses and draws."""
+    emit: Emit
+    """Told what happens."""
+
+
+def stack(
+    leaf: Leaf, *, name: str, settings: BackendSettings, around: Surroundings
+) -> Scorer:
     """Put the layers around one backend, innermost first."""
-    facts = leaf.facts
-    scorer: Scorer = Timeout(
-        leaf.scorer, backend=name, attempt_s=settings.timeout_s, fair_s=settings.fair_s
+    facts, emit, chance = leaf.facts, around.emit, around.chance
+    memories = around.memories
+    # Retries and hedges of one backend draw on one budget.
+    budget = Budget(
+        share=settings.extra_calls, initial=_FIRST_TOKENS, most=_MOST_TOKENS
     )
-    # Above Timeout: a call that took too long is written down as one.
-    scorer = Record(scorer, backend=name, facts=facts, emit=emit)
-    # Above Timeout and Record: waiting for a turn is not the backend's slowness.
-    scorer = Limit(
-        scorer, backend=name, in_flight=leaf.in_flight, queued=settings.max_queued
+    # Each server has its own limit and its own circuit: one of them may be down.
+    scorer: Scorer = Balance(
+        tuple(
+            _replica(leaf, place, name=name, settings=settings, emit=emit)
+            for place in range(len(leaf.scorers))
+        ),
+        backend=name,
+        chance=chance,
+    )
+    if len(leaf.scorers) > 1 or settings.hedge_after_s is not None:
+        # Above Balance: the second attempt goes to another server. Above Limit and
+        # Breaker: it takes a turn like any other, and an open circuit refuses it too.
+        scorer = Hedge(
+            scorer,
+            backend=name,
+            delay_s=settings.hedge_after_s,
+            latency=Latency(
+                quantile=_SLOW, last=_REMEMBERED_CALLS, enough=_ENOUGH_CALLS
+            ),
+            budget=budget,
+            emit=emit,
+        )
+    # Above Hedge: one retry is one fresh pair of attempts.
+    scorer = Retry(
+        scorer,
+        backend=name,
+        most=settings.retries,
+        pause_s=_PAUSE_S,
+        longest_pause_s=_LONGEST_PAUSE_S,
+        fair_s=settings.fair_s,
+        budget=budget,
+        chance=chance,
+        emit=emit,
     )
     if leaf.max_tokens and not leaf.cuts_pairs:
-        # Above Limit: asking again takes a turn like any other call.
+        # Above Limit: asking again takes a turn like any other call. Above Retry: to
+        # shorten is to ask something else, which needs no token.
         scorer = Shorten(scorer, max_tokens=leaf.max_tokens)
     # What takes any number of documents, as a model in this process, needs no chunks.
     if facts.max_documents and not leaf.listwise:
         # Above Shorten: only the chunk with the long document is asked again. Above
-        # Limit: the chunks of one request count as the calls that they are.
+        # Retry and Hedge: only the failed or late chunk is. Above Limit: the chunks of
+        # one request count as the calls that they are.
         scorer = Chunk(scorer, facts=facts, reserve_s=_PARTIAL_RESERVE_S)
     if not leaf.listwise:
         # Above Chunk: passages count as the documents that they are for the backend.
         scorer = Passages(scorer)
-    # Outermost: what is not asked needs no layer. Above Passages: the caller counts
-    # documents.
+    # Above Chunk: identical requests share all of their chunks.
+    scorer = SingleFlight(scorer, backend=name, fair_s=settings.fair_s)
+    # Above SingleFlight: only what nobody remembers is shared. Above Passages: a document
+    # is remembered as a whole. Above Breaker: what is remembered needs no backend. The
+    # process's own memory above the shared one, which is asked only for what it lacks.
+    for tier in memories.tiers:
+        scorer = Cache(
+            scorer,
+            backend=name,
+            memory=tier.memory,
+            keys=memories.keys(name, settings, leaf.scale),
+            ttl_s=memories.ttl_s,
+            listwise=leaf.listwise,
+            tier=tier.name,
+            emit=emit,
+        )
+    if not leaf.listwise:
+        # Above Cache: what is remembered may stand behind what did not come in time.
+        scorer = Beginning(scorer)
+    # Outermost: what is not asked needs no layer, and whole sets are remembered as they
+    # are asked.
     bounded = leaf.listwise and facts.max_documents
     return Depth(
         scorer,
         default=leaf.top_k,
         default_found=leaf.top_k_found,
         most=facts if bounded else None,
+    )
+
+
+def replica_name(leaf: Leaf, name: str, place: int) -> str:
+    """Name one server of a backend: like the backend, if it is the only one."""
+    return name if len(leaf.scorers) == 1 else f"{name}/{place + 1}"
+
+
+def _replica(
+    leaf: Leaf, place: int, *, name: str, settings: BackendSettings, emit: Emit
+) -> Replica:
+    """Put the layers around one server, innermost first."""
+    own_name = replica_name(leaf, name, place)
+
+    def tell(event: Event) -> None:
+        # Circuits are those of servers; all else is the backend's.
+        emit(
+            replace(event, backend=own_name)
+            if isinstance(event, CircuitChanged)
+            else event
+        )
+
+    circuit = Circuit(
+        failures_in_row=settings.failures_in_a_row,
+        failure_rate=settings.failure_share,
+        window_s=_WINDOW_S,
+        min_calls=_MIN_CALLS,
+        cooldown_s=settings.cooldown_s,
+        max_cooldown_s=max(_LONGEST_COOLDOWN_S, settings.cooldown_s),
+    )
+    # Innermost: it measures the backend and nothing else.
+    scorer: Scorer = Timeout(
+        leaf.scorers[place],
+        backend=name,
+        attempt_s=settings.timeout_s,
+        fair_s=settings.fair_s,
+    )
+    # Above Timeout: a call that took too long is written down as one.
+    scorer = Record(scorer, backend=name, facts=leaf.facts, emit=emit)
+    # Above Timeout: a late answer is a failure. Above Record: what was not asked is no
+    # call.
+    scorer = Breaker(
+        scorer, backend=name, circuit=circuit, fair_s=settings.fair_s, emit=tell
+    )
+    # Above Breaker: the circuit is consulted after waiting, and our own full queue does
+    # not count against the backend. Above Timeout and Record: waiting for a turn is not
+    # the backend's slowness.
+    scorer = Limit(
+        scorer, backend=name, in_flight=leaf.in_flight, queued=settings.max_queued
+    )
+    return Replica(
+        name=own_name,
+        scorer=scorer,
+        is_open=lambda: circuit.refusal(asyncio.get_running_loop().time()) is not None,
     )

@@ -5,7 +5,7 @@ Only for models that judge each document alone: there, splitting changes no scor
 
 import asyncio
 from dataclasses import replace
-from itertools import chain, takewhile
+from itertools import chain
 
 from gateway.backends.errors import (
     Attempt,
@@ -26,8 +26,9 @@ class Chunk:
     One chunk that fails fails the whole, since scores for only some documents would
     bias the order. A chunk that is still too large is halved, down to one document.
 
-    A request that takes a part is served with its beginning where the time is over: with
-    all chunks up to the first one that has not answered by then, if there are any. Only
+    A request that takes a part is given what there is where the time is over, if the
+    first chunk is there: all others would stand behind a gap. Gaps are left in, since
+    what stands behind them is worth remembering; whoever ranks must not look there. Only
     for lack of time: any other failure fails the whole as ever.
 
     Args:
@@ -50,7 +51,7 @@ class Chunk:
         try:
             if request.takes_partial and len(chunks) > 1:
                 strike = request.deadline - self._reserve_s
-                parts = await self._beginning(chunks, attempts, strike)
+                parts = await self._in_time(chunks, attempts, strike)
             else:
                 parts = await all_of(*(self._part(each, attempts) for each in chunks))
             scores = _joined(parts)
@@ -58,15 +59,12 @@ class Chunk:
             # Of all chunks, also of those that had answered.
             error.attempts = tuple(attempts)
             raise
-        unscored = len(request.documents) - len(scores.raw)
-        return replace(
-            scores, raw=scores.raw + (None,) * unscored, attempts=tuple(attempts)
-        )
+        return replace(scores, attempts=tuple(attempts))
 
-    async def _beginning(
+    async def _in_time(
         self, chunks: list[ScoreRequest], attempts: list[Attempt], strike: float
     ) -> list[Scores]:
-        """Judge as many chunks as the time allows, from the first on without a gap."""
+        """Judge as many chunks as the time allows, the first one at least."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         tasks = [
@@ -87,14 +85,19 @@ class Chunk:
                     running, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
                 )
                 end = _end_of_those_in_time(tasks[:end])
-                for task in tasks[end:]:  # nothing that comes after a gap is of use
+                for task in tasks[end:]:  # what stands behind a gap is of no use
                     task.cancel()
         finally:
             await ended(*tasks)
-        parts = [task.result() for task in takewhile(_has_answered, tasks)]
+        first = tasks[0].result()
+        parts = []
         for task, chunk in zip(tasks, chunks, strict=True):
+            if _has_answered(task):
+                parts.append(task.result())
+                continue
+            parts.append(_unscored(chunk, first))
             if not _is_accounted_for(task):
-                attempts.append(_given_up(chunk, parts[0], loop.time() - began))
+                attempts.append(_given_up(chunk, first, loop.time() - began))
         return parts
 
     async def _part(self, request: ScoreRequest, attempts: list[Attempt]) -> Scores:
@@ -148,15 +151,28 @@ def _end_of_those_in_time(tasks: list[asyncio.Task[Scores]]) -> int:
 
 
 def _has_answered(task: asyncio.Task[Scores]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None
+    return not task.cancelled() and task.exception() is None
 
 
 def _is_accounted_for(task: asyncio.Task[Scores]) -> bool:
-    """Tell whether its calls were written down by those who made them."""
+    """Tell whether the lack of time shows in calls that somebody wrote down."""
     if task.cancelled():
         return False
     error = task.exception()
-    return not isinstance(error, BackendError) or bool(error.attempts)
+    return not isinstance(error, BackendError) or error.reason in {
+        attempt.failure for attempt in error.attempts
+    }
+
+
+def _unscored(chunk: ScoreRequest, others: Scores) -> Scores:
+    """Stand in for a chunk that the time was too short for."""
+    return Scores(
+        raw=(None,) * len(chunk.documents),
+        scale=others.scale,
+        backend=others.backend,
+        model=others.model,
+        revision=others.revision,
+    )
 
 
 def _given_up(chunk: ScoreRequest, others: Scores, after_s: float) -> Attempt:

@@ -8,6 +8,7 @@ from grpc.aio import ServicerContext
 
 from gateway.backends.errors import BackendState
 from gateway.errors import InvalidRequest, Violation
+from gateway.events import CircuitState
 from gateway.inspecting import (
     Configured,
     Inspecting,
@@ -30,6 +31,11 @@ _STATES = {
     state: backend_pb2.BackendState.Value(f"BACKEND_STATE_{state}")
     for state in BackendState
 }
+_CIRCUITS = {
+    state: backend_pb2.CircuitState.Value(f"CIRCUIT_STATE_{state}")
+    for state in CircuitState
+}
+_SEVERAL = 2
 _KINDS = {
     kind: backend_pb2.BackendKind.Value(f"BACKEND_KIND_{kind}") for kind in ServiceKind
 }
@@ -59,10 +65,14 @@ class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
     ) -> backend_service_pb2.ListBackendsResponse:
         """List every backend with what is known about it."""
         page = read_page(request, default_size=_DEFAULT_PAGE)
-        listed, next_page_token = page.cut(self._inspecting.inspections(), name=_name)
+        every = [
+            backend
+            for inspection in self._inspecting.inspections()
+            for backend in _backends(inspection)
+        ]
+        listed, next_page_token = page.cut(every, name=_name)
         return backend_service_pb2.ListBackendsResponse(
-            backends=[_backend(each) for each in listed],
-            next_page_token=next_page_token,
+            backends=listed, next_page_token=next_page_token
         )
 
     async def CheckBackend(  # noqa: N802 - gRPC's name
@@ -89,8 +99,32 @@ class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
         )
 
 
-def _name(inspection: Inspection) -> str:
-    return inspection.configured.name
+def _name(backend: backend_pb2.Backend) -> str:
+    return backend.name
+
+
+def _backends(inspection: Inspection) -> list[backend_pb2.Backend]:
+    """Describe a backend and, where it has several, each of its servers."""
+    backend = _backend(inspection)
+    if len(inspection.circuits) < _SEVERAL:
+        return [backend]
+    return [
+        backend,
+        *(
+            backend_pb2.Backend(
+                name=name,
+                kind=backend_pb2.BACKEND_KIND_REPLICA,
+                dialect=backend.dialect,
+                model=backend.model,
+                scale=backend.scale,
+                limits=backend.limits,
+                circuit=_CIRCUITS[circuit],
+                parent=backend.name,
+                listwise=backend.listwise,
+            )
+            for name, circuit in inspection.circuits.items()
+        ),
+    ]
 
 
 def _backend(inspection: Inspection) -> backend_pb2.Backend:
@@ -100,6 +134,7 @@ def _backend(inspection: Inspection) -> backend_pb2.Backend:
         backend = _service(configured)
     else:
         backend = _reranker(configured)
+        backend.circuit = _CIRCUITS[seen.circuit]
         state = BackendState.MISCONFIGURED if configured.problem else state
     backend.last_failure_reason = reason_of(seen.last_failure)
     if state:

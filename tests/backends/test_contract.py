@@ -12,7 +12,7 @@ from gateway.backends.errors import FailureReason, Unavailable
 from gateway.backends.facts import Facts
 from gateway.backends.misconfigured import MisconfiguredScorer
 from gateway.backends.scorer import Scorer
-from gateway.compose import Leaf, stack
+from gateway.compose import NO_MEMORIES, Leaf, Surroundings, stack
 from gateway.layers.balance import Balance, Replica
 from gateway.layers.breaker import Breaker
 from gateway.layers.budget import Budget
@@ -51,7 +51,7 @@ def slow() -> Scorer:
 def whole_stack(leaf: Scorer) -> Scorer:
     return stack(
         Leaf(
-            scorer=leaf,
+            scorers=(leaf,),
             facts=facts(3),
             scale=Scale.LOGIT,
             listwise=False,
@@ -63,7 +63,7 @@ def whole_stack(leaf: Scorer) -> Scorer:
         ),
         name="fake",
         settings=BackendSettings(dialect="simple"),
-        emit=lambda _: None,
+        around=Surroundings(NO_MEMORIES, Random(7), lambda _: None),
     )
 
 

@@ -291,15 +291,20 @@ def slowly(seconds: dict[str, float]) -> FakeScorer:
     return FakeScorer(chooses(choose))
 
 
-async def test_the_beginning_that_was_scored_is_given_when_the_time_is_over() -> None:
-    backend = slowly({"4": 99})
+async def test_what_was_scored_is_given_when_the_time_is_over() -> None:
+    backend = slowly({"4": 99, "6": 99})
     began = now()
     scores = await chunked(recorded(backend)).score(partial(*numbers(8)))
     assert now() - began == pytest.approx(9.9)
     assert scores.raw == (0.0, 1.0, 2.0, 3.0, None, None, None, None)
     assert not scores.complete
-    assert len(backend.cancelled) == 1
+    assert len(backend.cancelled) == 2
     assert backend.running == 0
+
+
+async def test_what_was_scored_behind_a_gap_is_given_too_to_be_remembered() -> None:
+    scores = await chunked(recorded(slowly({"2": 99}))).score(partial(*numbers(6)))
+    assert scores.raw == (0.0, 1.0, None, None, 4.0, 5.0)
 
 
 async def test_a_chunk_that_was_given_up_is_accounted_for() -> None:
@@ -387,6 +392,22 @@ async def test_chunks_after_a_gap_are_given_up_at_once() -> None:
         "None",
         "DEADLINE",
         "DEADLINE",
+    ]
+
+
+async def test_a_second_try_without_a_turn_shows_as_lack_of_time() -> None:
+    def too_late() -> TooLate:
+        error = TooLate("fake", "no turn in time")
+        error.add(Attempt("fake", "m", FailureReason.UNAVAILABLE, 0.1, 2))
+        return error
+
+    def choose(request: ScoreRequest) -> Step:
+        return fails(too_late) if request.documents[0].text == "2" else reads()
+
+    scores = await chunked(FakeScorer(chooses(choose))).score(partial(*numbers(4)))
+    assert [each.failure for each in scores.attempts] == [
+        FailureReason.UNAVAILABLE,
+        FailureReason.DEADLINE,
     ]
 
 

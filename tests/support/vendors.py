@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from gateway.backends.endpoint import locate
 from gateway.backends.facts import Facts
 from gateway.backends.http import HttpScorer
 from gateway.backends.scorer import Scorer, ScoreRequest
+from gateway.compose import NO_MEMORIES, Surroundings
 from gateway.compose.http_backend import http_backend
 from gateway.ranking.normalize import Scale
 from gateway.settings import checked
@@ -105,8 +107,9 @@ async def composed(
         checked_settings = checked_settings.model_copy(update=secret)
     async with AsyncExitStack() as parts:
         transport = httpx.MockTransport(vendor)
+        around = Surroundings(NO_MEMORIES, Random(7), lambda _: None)
         built = await http_backend(
-            "v", checked_settings, lambda _: None, parts, transport=transport
+            "v", checked_settings, around, parts, transport=transport
         )
         yield built.scorer
 

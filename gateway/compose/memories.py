@@ -1,0 +1,103 @@
+"""What remembers scores: this process, and what several gateways share."""
+
+import logging
+import secrets
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from random import Random
+from urllib.parse import quote
+
+from gateway.events import Emit
+from gateway.layers.memory import Memory, ProcessMemory
+from gateway.layers.pair_keys import PairKeys
+from gateway.ranking.normalize import Scale
+from gateway.settings import BackendSettings, CacheSettings
+
+_log = logging.getLogger(__name__)
+
+# About a second of a busy gateway.
+_MAX_UNWRITTEN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One memory, and what it is called in events."""
+
+    memory: Memory
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """The memories of all backends, innermost first, and the secret of their keys."""
+
+    tiers: tuple[Tier, ...]
+    ttl_s: float
+    secret: bytes
+
+    def keys(self, name: str, settings: BackendSettings, scale: Scale) -> PairKeys:
+        """Name the scores of one backend."""
+        servers = settings.urls or (settings.url,)
+        return PairKeys(
+            secret=self.secret,
+            backend=name,
+            configured=(settings.dialect, settings.model, settings.revision, *servers),
+            scale=scale,
+        )
+
+
+NO_MEMORIES = Memories(tiers=(), ttl_s=1.0, secret=b"")
+
+
+async def memories(
+    settings: CacheSettings, *, chance: Random, emit: Emit, parts: AsyncExitStack
+) -> Memories:
+    """Build what the configuration wants.
+
+    Args:
+        settings: Its configuration, which was checked.
+        chance: For the times at which scores are forgotten.
+        emit: Told what happens.
+        parts: Ends what is begun here.
+
+    """
+    # Without a secret of the operator nobody else's keys are ours.
+    secret = secrets.token_bytes(32)
+    if settings.key:
+        secret = settings.key.get_secret_value().encode()
+    tiers: list[Tier] = []
+    if settings.problem:
+        _log.error("the shared memory of scores is not used: %s", settings.problem)
+    elif settings.url:
+        tiers.append(
+            Tier(await _shared(settings, secret, chance, emit, parts), "shared")
+        )
+    if settings.max_bytes:
+        memory = ProcessMemory(max_bytes=settings.max_bytes, chance=chance)
+        tiers.append(Tier(memory, "process"))
+    return Memories(tiers=tuple(tiers), ttl_s=settings.ttl_s, secret=secret)
+
+
+async def _shared(
+    settings: CacheSettings,
+    secret: bytes,
+    chance: Random,
+    emit: Emit,
+    parts: AsyncExitStack,
+) -> Memory:
+    from gateway.layers.redis_memory import RedisMemory
+
+    url = settings.url
+    if settings.password:
+        scheme, _, rest = url.partition("://")
+        url = f"{scheme}://:{quote(settings.password.get_secret_value())}@{rest}"
+    memory = RedisMemory(
+        url=url,
+        secret=secret,
+        read_s=settings.timeout_s,
+        max_unwritten=_MAX_UNWRITTEN,
+        chance=chance,
+        emit=emit,
+    )
+    await parts.enter_async_context(memory.running())
+    return memory
