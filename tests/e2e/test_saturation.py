@@ -23,7 +23,7 @@ _SHAPE = SHAPES["simple"][0]
 @pytest.fixture
 async def saturated() -> AsyncIterator[Running]:
     """Give a gateway that takes two calls, and has them."""
-    async with Vendor(_SHAPE.scored(lambda text: len(text) / 1000)) as vendor:
+    async with Vendor(hang) as vendor:
         settings = {
             "server": {"max_calls": 2},
             "backends": {
@@ -32,11 +32,12 @@ async def saturated() -> AsyncIterator[Running]:
             "routes": {"default": {"backends": ["tei"]}},
         }
         async with running(settings) as gateway:
-            assert (await gateway.stub.Rerank(rerank_request(3))).results
-            vendor.play = hang
             calls = [
-                asyncio.ensure_future(gateway.stub.Rerank(rerank_request(3), timeout=9))
-                for _ in range(2)
+                # Each about something else: identical ones would share one call.
+                asyncio.ensure_future(
+                    gateway.stub.Rerank(rerank_request(count), timeout=9)
+                )
+                for count in (3, 4)
             ]
             await vendor.until(lambda: vendor.in_progress == 2)
             yield gateway
