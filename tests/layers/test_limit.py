@@ -162,6 +162,24 @@ async def test_whoever_leaves_in_the_moment_of_his_turn_is_passed_over() -> None
             await task
 
 
+async def test_whoever_leaves_just_after_his_turn_came_hands_it_over() -> None:
+    backend = FakeScorer(hangs(), reads())
+    scorer = limited(backend)
+    held, leaving, staying = [
+        asyncio.create_task(scorer.score(asking("1", query=query)))
+        for query in ("held", "leaving", "staying")
+    ]
+    await asyncio.sleep(1)
+    held.cancel()
+    await asyncio.sleep(0)  # the turn is given, and not yet taken
+    leaving.cancel()
+    assert (await staying).raw == (1.0,)
+    assert backend.queries == ["held", "staying"]
+    for task in (held, leaving):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_no_slot_is_ever_lost_or_doubled(seed: int) -> None:
     """Deadlines, cancellations and answers fall on the same instants, again and again."""
