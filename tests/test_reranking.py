@@ -56,7 +56,7 @@ def backend(
             cuts_pairs=False,
         ),
         name=leaf.backend,
-        settings=BackendSettings(dialect="simple", timeout_s=timeout_s),
+        settings=BackendSettings(dialect="simple", timeout_s=timeout_s, retries=0),
         around=Surroundings(NO_MEMORIES, Random(7), lambda _: None),
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,7 @@ def stacked(
     top_k: int = 100,
     max_tokens: int | None = 512,
     listwise: bool = False,
+    **more: Any,
 ) -> Scorer:
     return stack(
         Leaf(
@@ -61,7 +63,7 @@ def stacked(
         ),
         name="fake",
         settings=BackendSettings(
-            dialect="simple", timeout_s=timeout_s, max_queued=queued
+            dialect="simple", timeout_s=timeout_s, max_queued=queued, **more
         ),
         around=Surroundings(
             NO_MEMORIES, Random(7), (told if told is not None else []).append
@@ -81,7 +83,7 @@ async def test_waiting_for_a_turn_is_not_taken_for_the_backends_slowness() -> No
     leaf = FakeScorer(after(1.5, reads()))
     scorer = stacked(leaf, told=told, in_flight=1, timeout_s=2.0)
     began = now()
-    await asyncio.gather(*(scorer.score(asking("1")) for _ in range(4)))
+    await asyncio.gather(*(scorer.score(asking(each)) for each in "1234"))
     assert now() - began == pytest.approx(6.0)
     durations = [e.attempt.duration_s for e in told if isinstance(e, AttemptEnded)]
     assert durations == pytest.approx([1.5] * 4)
@@ -105,7 +107,7 @@ async def test_a_call_that_was_never_made_is_not_written_down() -> None:
     held = asyncio.create_task(scorer.score(asking("1")))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await scorer.score(asking("1"))
+        await scorer.score(asking("2"))
     assert told == []
     await held
 
@@ -129,7 +131,7 @@ async def test_only_the_chunk_with_the_long_document_is_asked_again() -> None:
 async def test_asking_again_takes_a_turn_like_any_other_call() -> None:
     leaf = FakeScorer(after(0.1, chooses(refuses_long)))
     scorer = stacked(leaf, in_flight=1)
-    await asyncio.gather(*(scorer.score(asking(LONG)) for _ in range(3)))
+    await asyncio.gather(*(scorer.score(asking(LONG, query=each)) for each in "abc"))
     assert len(leaf.requests) == 6
     assert leaf.most_running == 1
 

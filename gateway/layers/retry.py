@@ -15,8 +15,11 @@ from gateway.events import Emit, Retried
 from gateway.layers.budget import Budget
 
 # Transient, and yet no reason to ask again: our own bound and the circuit say that the
-# backend has enough to do, or is down.
-_NOT_NOW = frozenset({FailureReason.OVERLOADED, FailureReason.CIRCUIT_OPEN})
+# backend has enough to do, or is down; and after a whole time limit, what comes next has a
+# better use for the rest (`Hedge` is there for the slow ones).
+_NOT_NOW = frozenset(
+    {FailureReason.OVERLOADED, FailureReason.CIRCUIT_OPEN, FailureReason.TIMEOUT}
+)
 
 
 class Retry:

@@ -48,12 +48,13 @@ async def many_calls(
 
 async def _main(address: str, calls: int, documents: int, timeout_s: float) -> None:
     loop = asyncio.get_running_loop()
-    request = rerank_request(documents)
     async with grpc.aio.insecure_channel(address) as channel:
         await channel.channel_ready()
         stub = rerank_service_pb2_grpc.RerankServiceStub(channel)
 
-        async def one() -> Ended:
+        async def one(place: int) -> Ended:
+            # Each asks something else: what is the same would be asked once.
+            request = rerank_request(documents, query=f"question {place}")
             until = loop.time() + timeout_s
             try:
                 response = await stub.Rerank(request, timeout=timeout_s)
@@ -69,7 +70,7 @@ async def _main(address: str, calls: int, documents: int, timeout_s: float) -> N
                 tuple(result.index for result in response.results),
             )
 
-        for ended in await asyncio.gather(*(one() for _ in range(calls))):
+        for ended in await asyncio.gather(*(map(one, range(calls)))):
             print(json.dumps(asdict(ended)))  # noqa: T201 - it is a command
 
 

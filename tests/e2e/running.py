@@ -52,6 +52,9 @@ async def running(
         KEY_VARIABLE: KEY,
         # Most tests are about Rerank, and none may touch the user's collections.
         "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
+        # And about single calls: what one of them left behind would decide the next.
+        "RERANK_GATEWAY__CACHE__MAX_BYTES": "0",
+        **dict(_variables({"backends": _patient(settings)})),
         **(environ or {}),
         **dict(_variables(settings)),
     }
@@ -68,6 +71,12 @@ async def running(
             channel=channel,
             stub=rerank_service_pb2_grpc.RerankServiceStub(channel),
         )
+
+
+def _patient(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Let no backend be asked again, nor left alone after failures."""
+    alone = {"retries": 0, "failures_in_a_row": 1_000_000, "failure_share": 1.0}
+    return dict.fromkeys(settings.get("backends", {}), alone)
 
 
 def _log_each(event: Event) -> None:
@@ -89,7 +98,7 @@ def _variables(
 def rerank_request(count: int, **more: Any) -> rerank_service_pb2.RerankRequest:
     """Ask about documents that a hybrid search has found, each with its score."""
     return rerank_service_pb2.RerankRequest(
-        query=QUERY,
+        query=more.pop("query", QUERY),
         search_method="rrf_hybrid",
         documents=[
             document_pb2.Document(

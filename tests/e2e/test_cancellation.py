@@ -151,10 +151,11 @@ async def _one_that_waits(
 ) -> asyncio.Task[rerank_service_pb2.RerankResponse]:
     """Fill a queue of one: of two calls, one is refused at once, so the other waits."""
 
-    async def ask() -> rerank_service_pb2.RerankResponse:
-        return await gateway.stub.Rerank(rerank_request(5), timeout=_PATIENCE_S)
+    async def ask(query: str) -> rerank_service_pb2.RerankResponse:
+        request = rerank_request(5, query=query)
+        return await gateway.stub.Rerank(request, timeout=_PATIENCE_S)
 
-    both = [asyncio.create_task(ask()) for _ in range(2)]
+    both = [asyncio.create_task(ask(query)) for query in ("one", "another")]
     (refused,), (waiting,) = await asyncio.wait(
         both, return_when=asyncio.FIRST_COMPLETED
     )

@@ -51,35 +51,47 @@ def with_the_invented_dialect() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """One for each shape, and one that always answers."""
+
+    by_shape: dict[str, Vendor]
+    second: Vendor
+    refused: str
+    """Where nobody listens."""
+
+
 @pytest.fixture(scope="module")
-async def scene(with_the_invented_dialect: None) -> AsyncIterator[Scene]:  # noqa: ARG001 - it comes first
+async def vendors(with_the_invented_dialect: None) -> AsyncIterator[Vendors]:  # noqa: ARG001 - it comes first
     async with AsyncExitStack() as stack:
         refused = stack.enter_context(refusing_url())
-        vendors = {
+        by_shape = {
             shape.name: await stack.enter_async_context(Vendor(hang, info=shape.info))
             for shape in ALL_SHAPES
         }
         second = await stack.enter_async_context(
             Vendor(_SECOND.scored(lambda text: place_of(text) / 10))
         )
-        backends: dict[str, Any] = {"second": _backend(_SECOND, second.url)}
-        for shape in ALL_SHAPES:
-            url = vendors[shape.name].url
-            backends[shape.name] = _backend(shape, url)
-            backends[shape.name + Where.HASTY.value] = {
-                **_backend(shape, url),
-                "timeout_s": 0.1,
-            }
-            backends[shape.name + Where.REFUSED.value] = _backend(shape, refused)
-        routes: dict[str, Any] = {}
-        for name in backends:
-            routes[name] = {"backends": [name]}
-            if name != "second":
-                routes[f"{name}_then"] = {"backends": [name, "second"]}
-        started = await stack.enter_async_context(
-            running({"backends": backends, "routes": routes})
-        )
-        yield Scene(started, vendors, second)
+        yield Vendors(by_shape, second, refused)
+
+
+@pytest.fixture
+async def scene(vendors: Vendors, shape: Shape) -> AsyncIterator[Scene]:
+    """Start a gateway for one fault: what it learns of it would decide the next call."""
+    url = vendors.by_shape[shape.name].url
+    backends: dict[str, Any] = {
+        "second": _backend(_SECOND, vendors.second.url),
+        shape.name: _backend(shape, url),
+        shape.name + Where.HASTY.value: {**_backend(shape, url), "timeout_s": 0.1},
+        shape.name + Where.REFUSED.value: _backend(shape, vendors.refused),
+    }
+    routes: dict[str, Any] = {}
+    for name in backends:
+        routes[name] = {"backends": [name]}
+        if name != "second":
+            routes[f"{name}_then"] = {"backends": [name, "second"]}
+    async with running({"backends": backends, "routes": routes}) as started:
+        yield Scene(started, vendors.by_shape, vendors.second)
 
 
 def _backend(shape: Shape, url: str) -> dict[str, Any]:

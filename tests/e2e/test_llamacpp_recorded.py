@@ -139,7 +139,8 @@ async def test_its_refusals_are_named(
         f"FALLBACK_REASON_{reason}"
     )
     assert failed.value.code() == code
-    assert len(vendor.received) == 2
+    # While it loads it is left alone.
+    assert len(vendor.received) == (1 if name == "loading_rerank" else 2)
 
 
 def _with_a_long_one() -> rerank_service_pb2.RerankRequest:

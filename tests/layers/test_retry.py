@@ -148,9 +148,11 @@ async def test_a_failure_that_asking_again_would_not_cure_is_left_alone(
     assert now() == began
 
 
-async def test_an_attempt_that_timed_out_is_repeated() -> None:
-    late = fails(lambda: TimedOut("tei", 1.0, had_fair_chance=True))
-    assert (await retried(FakeScorer(late, reads())).score(asking("1"))).raw == (1.0,)
+async def test_an_attempt_that_took_its_whole_time_is_not_repeated() -> None:
+    backend = FakeScorer(fails(lambda: TimedOut("tei", 1.0, had_fair_chance=True)))
+    with pytest.raises(TimedOut):
+        await retried(backend).score(asking("1"))
+    assert len(backend.requests) == 1
 
 
 async def test_the_next_try_knows_where_the_one_before_it_went() -> None:
