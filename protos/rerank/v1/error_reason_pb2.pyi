@@ -84,8 +84,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"quota": "calls_per_minute", "limit": "600"}}
     """
     ERROR_REASON_SERVER_OVERLOADED: _ErrorReason.ValueType  # 10
-    """The server process has as many calls as it can serve. Status RESOURCE_EXHAUSTED with a
-    `google.rpc.RetryInfo`. Nothing was done.
+    """The server process has as many calls as it can serve, or is late with those that it has.
+    Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was done. `limit` is the
+    number of calls; where the process is late, `lag_s` and `limit_s` say by how much.
 
         {"reason": "SERVER_OVERLOADED", "domain": "rerank.v1",
          "metadata": {"limit": "256"}}
@@ -198,8 +199,9 @@ ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 9
      "metadata": {"quota": "calls_per_minute", "limit": "600"}}
 """
 ERROR_REASON_SERVER_OVERLOADED: ErrorReason.ValueType  # 10
-"""The server process has as many calls as it can serve. Status RESOURCE_EXHAUSTED with a
-`google.rpc.RetryInfo`. Nothing was done.
+"""The server process has as many calls as it can serve, or is late with those that it has.
+Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was done. `limit` is the
+number of calls; where the process is late, `lag_s` and `limit_s` say by how much.
 
     {"reason": "SERVER_OVERLOADED", "domain": "rerank.v1",
      "metadata": {"limit": "256"}}
