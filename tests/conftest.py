@@ -1,6 +1,7 @@
 """What every test runs on: virtual time, and a look at what it left behind."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,11 @@ from tests.support.clock import VirtualLoop
 # The same examples every time: a suite that is green stays green until something changes.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.load_profile("suite")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts its background jobs like this, and they hand it on to the commands
+    # that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
