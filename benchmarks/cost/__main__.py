@@ -14,7 +14,12 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.cost.processes import Running, running
-from rerank.v1 import document_pb2, rerank_service_pb2, rerank_service_pb2_grpc
+from rerank.v1 import (
+    document_pb2,
+    options_pb2,
+    rerank_service_pb2,
+    rerank_service_pb2_grpc,
+)
 
 _WARM_UP = 200
 
@@ -44,7 +49,10 @@ def main(
         running("benchmarks.cost.backend", str(documents)) as backend,
         running(
             *("gateway", "serve", "--address", "127.0.0.1:0"),
-            environ={"RERANK_GATEWAY_BACKEND": f"tei+http://{backend.address}"},
+            environ={
+                "RERANK_GATEWAY_BACKEND": f"tei+http://{backend.address}",
+                "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
+            },
         ) as gateway,
     ):
         found: dict[str, list[Round]] = {"echo": [], "gateway": []}
@@ -64,6 +72,8 @@ def a_request(documents: int, characters: int) -> rerank_service_pb2.RerankReque
     words = "reranking puts the best of what was found first "
     return rerank_service_pb2.RerankRequest(
         query="what does a gateway cost?",
+        # A miss: neither remembered nor shared with the call beside it.
+        cache=options_pb2.CacheOptions(mode=options_pb2.CACHE_MODE_BYPASS),
         documents=[
             document_pb2.Document(
                 id=f"doc-{number}",
