@@ -50,12 +50,14 @@ class Weather:
         self._chance = Random(seed)
         self._epoch = -1
         self._badness = 0.0
+        self._kind = 0
 
     def step(self, request: ScoreRequest) -> Step:
         chance = self._chance
         if (epoch := int(now() / EPOCH_S)) != self._epoch:
             self._epoch = epoch
-            self._badness = chance.choice((0.0, 0.02, 0.02, 0.05, 0.1, 0.5, 1.0))
+            self._badness = chance.choice((0.0, 0.02, 0.02, 0.05, 0.1, 0.3, 0.3, 1.0))
+            self._kind = chance.randrange(6)
         takes_s = chance.expovariate(1 / 0.02)
         good = answers(
             *(
@@ -66,14 +68,15 @@ class Weather:
         if chance.random() >= self._badness:
             return after(takes_s, good)
         name = self._backend
-        bad: tuple[Step, ...] = (
+        bad = (
             after(chance.uniform(0.1, 3.0), good),
             hangs(),
             fails(lambda: Unavailable(name, "HTTP 500")),
             fails(lambda: RateLimited(name, "HTTP 429", retry_after_s=1.0)),
             fails(lambda: Malformed(name, "no JSON")),
         )
-        return after(takes_s, chance.choice(bad))
+        kind = self._kind if self._kind < len(bad) else chance.randrange(len(bad))
+        return after(takes_s, bad[kind])
 
 
 def leaves(backend: str, servers: int) -> tuple[FakeScorer, ...]:
