@@ -16,6 +16,6 @@ async def test_nothing_grows_nothing_is_late_and_every_answer_is_true() -> None:
     soaked = await soak(warm_up_s=30, for_s=80, watch=lambda *_: None)
     assert not soaked.complaints
     # All of it happened, or nothing was shown.
-    assert {"RERANKED", "PARTIALLY_RERANKED", "FELL_BACK"} <= set(soaked.seen.outcomes)
+    assert {"RERANKED", "FELL_BACK"} <= set(soaked.seen.outcomes)
     assert soaked.seen.answers > 1000
     assert soaked.seen.left
