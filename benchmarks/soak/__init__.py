@@ -1,0 +1,1 @@
+"""Does a gateway stay as it is, for a long time among vendors that fail at random?"""
