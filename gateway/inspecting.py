@@ -189,14 +189,11 @@ class Inspecting:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
+        until = math.inf if deadline is None else deadline
         if name in self._services:
-            found = await _served(
-                self._services[name], math.inf if deadline is None else deadline
-            )
+            found = await _served(self._services[name], until)
         elif name in self._backends:
-            found = await _scored(
-                self._backends[name], math.inf if deadline is None else deadline
-            )
+            found = await _scored(self._backends[name], until)
         else:
             raise UnknownBackend(name)
         self._watch.note(name, found.state, found.failure)

@@ -43,7 +43,7 @@ class CacheWish:
 
     mode: CacheMode = CacheMode.DEFAULT
     ttl_s: float | None = None
-    """Use only what is younger; None: as long as it is remembered."""
+    """Use only what is younger; None: what the configuration allows."""
 
 
 @dataclass(frozen=True, slots=True)

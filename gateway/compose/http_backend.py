@@ -1,7 +1,6 @@
 """Build a backend behind HTTP."""
 
 from contextlib import AsyncExitStack
-from itertools import product
 
 import httpx
 
@@ -49,17 +48,18 @@ async def http_backend(
         **dialect.headers,
         **(dialect.credentials(key.get_secret_value()) if key else {}),
     }
-    for info, endpoint in product(filter(None, [dialect.info]), endpoints):
-        discovery = Discovery(
-            backend=name,
-            base_url=endpoint.base,
-            info=info,
-            headers=headers,
-            transport=transport,
-            facts=facts,
-            emit=around.emit,
-        )
-        await parts.enter_async_context(in_the_background(discovery.run()))
+    if info := dialect.info:
+        for endpoint in endpoints:
+            discovery = Discovery(
+                backend=name,
+                base_url=endpoint.base,
+                info=info,
+                headers=headers,
+                transport=transport,
+                facts=facts,
+                emit=around.emit,
+            )
+            await parts.enter_async_context(in_the_background(discovery.run()))
     scale = dialect.scale or settings.scale
     if scale is None:  # the settings were checked for it
         raise AssertionError(name)

@@ -66,12 +66,16 @@ async def memories(
     if settings.key:
         secret = settings.key.get_secret_value().encode()
     tiers: list[Tier] = []
-    if settings.problem:
-        _log.error("the shared memory of scores is not used: %s", settings.problem)
-    elif settings.url:
-        tiers.append(
-            Tier(await _shared(settings, secret, chance, emit, parts), "shared")
-        )
+    problem = settings.problem
+    if settings.url and not problem:
+        try:
+            shared = await _shared(settings, secret, chance, emit, parts)
+        except ImportError as error:
+            problem = f"{error.name} is missing: pip install 'rerank-gateway[shared]'"
+        else:
+            tiers.append(Tier(shared, "shared"))
+    if problem:
+        _log.error("the shared memory of scores is not used: %s", problem)
     if settings.max_bytes:
         memory = ProcessMemory(max_bytes=settings.max_bytes, chance=chance)
         tiers.append(Tier(memory, "process"))
