@@ -1,6 +1,7 @@
 """Gateways under load whose shared Redis is killed, frozen, or late to come."""
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -13,6 +14,7 @@ import pytest
 
 from gateway.events import Emit, Event, SharedCacheFailed
 from gateway.layers import redis_memory
+from gateway.logs import EventLog
 from rerank.v1 import document_pb2, execution_pb2, rerank_service_pb2
 from tests.e2e.running import Running, running
 from tests.e2e.shapes import SHAPES, normalised
@@ -215,6 +217,32 @@ async def test_no_call_fails_while_redis_is_killed_and_hits_return_with_it(
             await load.answers(50)
             redis.start()
             await load.shares()
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        pytest.param(RedisServer.kill, "ConnectionError", id="killed"),
+        pytest.param(RedisServer.freeze, "TimeoutError", id="frozen"),
+    ],
+)
+async def test_a_start_without_redis_is_a_warning_and_a_gateway_that_works(
+    vendor: Vendor,
+    redis: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    end: Callable[[RedisServer], None],
+    why: str,
+) -> None:
+    end(redis)
+    said = f"shared memory of scores: {why} [UNAVAILABLE]"
+    async with (
+        asyncio.timeout(_DEADLINE_S),
+        _running(vendor, redis, EventLog()) as gateway,
+    ):
+        # Nobody has called yet.
+        assert ("gateway", logging.WARNING, said) in caplog.record_tuples
+        for _ in range(2):
+            assert await _ask(gateway, "a question", _FEW) == 0
 
 
 async def test_no_call_fails_while_redis_is_not_there_yet(
