@@ -55,8 +55,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "departures": set(),
     "loop_lag": set(),
     "events": {"backends.errors"},
+    # The shape of what is watched, for types alone.
+    "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
     "discovery": {"backends", "events"},
-    "layers": {"layers", "backends", "ranking", "events", "concurrency"},
+    "layers": {"layers", "backends", "ranking", "events", "observing", "concurrency"},
     **{
         name: {
             "backends",
@@ -65,6 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "retrieval",
             "ranking",
             "events",
+            "observing",
             *USE_CASES,
         }
         for name in USE_CASES
@@ -77,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.scorer.CacheMode",
         "backends.scorer.CacheWish",
         "events.CircuitState",
+        "observing",
         "retrieval.filter",
         "retrieval.retriever",
         *USE_CASES,
@@ -89,9 +93,19 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ranking",
         "retrieval.embedders.DIALECTS",
     },
-    "logs": {"events"},
-    "telemetry": {"events"},
-    "server": {"rpc", "settings", "concurrency", "loop_lag", *USE_CASES},
+    "logs": {"events", "observing", "settings.LogSettings"},
+    "telemetry": {
+        "telemetry",
+        "backends",
+        "concurrency",
+        "events",
+        "observing",
+        "ranking",
+        "retrieval.embedder",
+        "settings.TelemetrySettings",
+        *USE_CASES,
+    },
+    "server": {"rpc", "settings", "concurrency", "loop_lag", "observing", *USE_CASES},
     "compose": {
         "compose",
         "backends",
@@ -99,6 +113,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "discovery",
         "events",
         "layers",
+        "observing",
         "ranking",
         "retrieval",
         "server",
@@ -141,7 +156,8 @@ HOMES: dict[str, set[str]] = {
     "numpy": {"backends.local", "evaluation", "ranking.diversity", "retrieval"},
     "onnxruntime": {"backends.local"},
     "opentelemetry": {"telemetry"},
-    "orjson": {"backends", "retrieval"},
+    "prometheus_client": {"telemetry"},
+    "orjson": {"backends", "logs", "retrieval", "telemetry"},
     "pyarrow": {"retrieval.lance"},
     "pydantic": {"settings"},
     "pydantic_core": {"settings"},

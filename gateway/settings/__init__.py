@@ -12,17 +12,20 @@ from gateway.settings.models import (
     Settings,
 )
 from gateway.settings.sources import load
+from gateway.settings.telemetry import LogSettings, TelemetrySettings
 
 __all__ = [
     "LOCAL",
     "BackendSettings",
     "CacheSettings",
     "EmbedderSettings",
+    "LogSettings",
     "RetrievalSettings",
     "RouteSettings",
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "TelemetrySettings",
     "checked",
     "load",
 ]

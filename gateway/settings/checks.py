@@ -21,12 +21,15 @@ from gateway.settings.models import (
     RouteSettings,
     ServerSettings,
     Settings,
+    host_and_port,
 )
 from gateway.settings.service_checks import cache_problems, embedder_problems
+from gateway.settings.telemetry import TelemetrySettings
 
 _DEFAULT_ROUTE = "default"
 # Filled in by us; a configuration that names them would bypass what they stand for.
 _OURS = ("api_key", "key", "password", "problem")
+_OURS_OF_TELEMETRY = ("traces", "metrics", "logs", "capture_content")
 _HTTP_ONLY = (
     "url",
     "urls",
@@ -115,12 +118,13 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
         f"backends.{name}": section
         for name, section in _sections(raw, "backends").items()
     }
-    for path, section in {
-        **sections,
-        "embedder": _section(raw, "embedder"),
-        "cache": _section(raw, "cache"),
-    }.items():
-        for key in _OURS:
+    for path, section, ours in (
+        *((path, section, _OURS) for path, section in sections.items()),
+        ("embedder", _section(raw, "embedder"), _OURS),
+        ("cache", _section(raw, "cache"), _OURS),
+        ("telemetry", _section(raw, "telemetry"), _OURS_OF_TELEMETRY),
+    ):
+        for key in ours:
             if key in section:
                 yield f"{path}.{key}: there is no such setting"
 
@@ -140,6 +144,7 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
         },
         embedder=_valid(EmbedderSettings, _section(raw, "embedder")),
         cache=_valid(CacheSettings, _section(raw, "cache")),
+        telemetry=_valid(TelemetrySettings, _section(raw, "telemetry")),
     )
 
 
@@ -248,9 +253,16 @@ def _route_problems(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _address_problems(settings: Settings) -> Iterator[str]:
-    try:
-        host, port = settings.server.host_and_port
-    except ValueError:
-        host, port = "", -1
-    if not host or not 0 <= port <= _LARGEST_PORT:
+    if not _is_address(settings.server.address):
         yield "server.address: must be HOST:PORT, such as 127.0.0.1:50051"
+    metrics_address = settings.telemetry.metrics_address
+    if metrics_address and not _is_address(metrics_address):
+        yield "telemetry.metrics_address: must be HOST:PORT, such as 127.0.0.1:9464"
+
+
+def _is_address(address: str) -> bool:
+    try:
+        host, port = host_and_port(address)
+    except ValueError:
+        return False
+    return bool(host) and 0 <= port <= _LARGEST_PORT

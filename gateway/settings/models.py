@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from gateway.ranking.normalize import Scale
+from gateway.settings.telemetry import LogSettings, TelemetrySettings
 
 LOCAL = "local"
 """The dialect of what runs in this process, and the name of the built-in scorer."""
@@ -28,6 +29,17 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Take HOST:PORT apart; an IPv6 host is written in brackets.
+
+    Raises:
+        ValueError: The port is no number.
+
+    """
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class _Section(BaseModel):
@@ -56,12 +68,14 @@ class ServerSettings(_Section):
     """Calls in flight in this process; what comes on top is refused at once."""
     max_lag_s: Seconds = 1.0
     """New calls are refused while the process comes to its work later than this."""
+    allow_debug: bool = False
+    """Whether a caller may ask, with the metadata `x-rerank-debug: 1`, to be told in words
+    how an answer came about."""
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """Take the address apart; an IPv6 host is written in brackets."""
-        host, _, port = self.address.rpartition(":")
-        return host.removeprefix("[").removesuffix("]"), int(port)
+        """Take the address apart."""
+        return host_and_port(self.address)
 
 
 class RouteSettings(_Section):
@@ -264,6 +278,8 @@ class Settings(_Section):
     cache: CacheSettings = CacheSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     embedder: EmbedderSettings = EmbedderSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    logs: LogSettings = LogSettings()
 
     @property
     def reranking_only(self) -> "Settings":

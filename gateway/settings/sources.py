@@ -20,6 +20,7 @@ from gateway.settings.models import (
     Settings,
 )
 from gateway.settings.places import data_folder
+from gateway.settings.telemetry import from_environment
 
 S = TypeVar("S", BackendSettings, EmbedderSettings)
 
@@ -32,6 +33,7 @@ def load(
     path: Path | None = None,
     *,
     address: str | None = None,
+    metrics_address: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Read the configuration.
@@ -39,6 +41,7 @@ def load(
     Args:
         path: The TOML file; None: the one that `RERANK_GATEWAY_CONFIG` names, if any.
         address: Replaces `server.address`, whatever else says.
+        metrics_address: Likewise, of `telemetry.metrics_address`.
         environ: Stands in for the process's environment.
 
     Raises:
@@ -53,7 +56,12 @@ def load(
     _merge(raw, _overrides(env))
     if address is not None:
         _merge(raw, {"server": {"address": address}})
+    if metrics_address is not None:
+        _merge(raw, {"telemetry": {"metrics_address": metrics_address}})
     settings = checked(raw)
+    telemetry, problems = from_environment(settings.telemetry, env)
+    if problems:
+        raise SettingsError(problems)
     return settings.model_copy(
         update={
             "backends": {
@@ -63,6 +71,7 @@ def load(
             "embedder": _with_key(settings.embedder, env),
             "cache": _with_secrets(settings.cache, env),
             "retrieval": _with_path(settings.retrieval, env),
+            "telemetry": telemetry,
         }
     )
 

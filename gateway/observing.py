@@ -1,0 +1,153 @@
+"""The seam to whoever watches: told of all that takes time, while it does.
+
+Parts report to an `Observer` and never know who listens; `gateway.telemetry` does. What
+happens in a moment is an event (`gateway.events`). Which call a report belongs to follows
+from the context that it is made in, which every task takes from the one that begins it.
+
+Each method gives a context manager, whose value is told what came out of it; it sees by
+itself what was raised or cancelled instead.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from gateway.backends.errors import Attempt
+from gateway.contract import Rerank, Reranked, Stage
+
+if TYPE_CHECKING:
+    from gateway.searching.finding import Candidates
+
+T = TypeVar("T", contravariant=True)
+
+Tell = Callable[[T], None]
+"""Takes what came out."""
+
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+"""Of the call that is served here, 32 hexadecimal digits; empty: it is not traced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An RPC that began."""
+
+    method: str
+    """`package.Service/Method`; `_OTHER` where there is no such method."""
+    metadata: Sequence[tuple[str, str | bytes]]
+    """What the caller sent beside the message. Never to be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How an RPC ended."""
+
+    status: str
+    """The name of the status that the caller got, such as `DEADLINE_EXCEEDED`."""
+    duration_s: float
+    messages: int
+    """Answers that were sent."""
+
+
+class Answering(Protocol):
+    """Watches one RPC."""
+
+    def answered(self, request: Any, response: Any) -> None:
+        """Look at one message that goes to the caller, as it is."""
+
+    def ended(self, end: CallEnd) -> None:
+        """Learn how the call ended; nothing more of it comes."""
+
+
+class Observer(Protocol):
+    """Watches what takes time."""
+
+    def call(self, call: Call) -> AbstractContextManager[Answering]:
+        """Watch one RPC."""
+
+    def retrieval(self) -> AbstractContextManager[Tell["Candidates"]]:
+        """Watch stage 1 of a search."""
+
+    def diversity(self) -> AbstractContextManager[Tell[Stage]]:
+        """Watch MMR choose."""
+
+    def rerank(
+        self, ask: Rerank, *, budget_s: float
+    ) -> AbstractContextManager[Tell[Reranked]]:
+        """Watch a rerank, whatever becomes of it.
+
+        Args:
+            ask: What is asked.
+            budget_s: How long it may take.
+
+        """
+
+    def attempt(
+        self, *, backend: str, model: str, document_count: int, timeout_s: float
+    ) -> AbstractContextManager[Tell[Attempt]]:
+        """Watch one call to a backend.
+
+        Args:
+            backend: Its configured name.
+            model: As known before the call; empty: unknown.
+            document_count: How many documents it is asked about.
+            timeout_s: How long it may take.
+
+        """
+
+
+class _Unwatched:
+    """Watches one RPC and looks away."""
+
+    def answered(self, request: Any, response: Any) -> None:
+        """Look away."""
+
+    def ended(self, end: CallEnd) -> None:
+        """Look away."""
+
+
+def _ignore(_: object) -> None:
+    """Take what came out and forget it."""
+
+
+class Unobserved:
+    """Watches nothing, at no cost."""
+
+    def call(self, call: Call) -> AbstractContextManager[Answering]:  # noqa: ARG002
+        """Look away."""
+        return _UNWATCHED
+
+    def retrieval(self) -> AbstractContextManager[Tell["Candidates"]]:
+        """Look away."""
+        return _IGNORED
+
+    def diversity(self) -> AbstractContextManager[Tell[Stage]]:
+        """Look away."""
+        return _IGNORED
+
+    def rerank(
+        self,
+        ask: Rerank,
+        *,
+        budget_s: float,  # noqa: ARG002
+    ) -> AbstractContextManager[Tell[Reranked]]:
+        """Look away."""
+        return _IGNORED
+
+    def attempt(
+        self,
+        *,
+        backend: str,
+        model: str,
+        document_count: int,
+        timeout_s: float,  # noqa: ARG002
+    ) -> AbstractContextManager[Tell[Attempt]]:
+        """Look away."""
+        return _IGNORED
+
+
+_UNWATCHED: AbstractContextManager[Answering] = nullcontext(_Unwatched())
+_IGNORED: AbstractContextManager[Tell[Any]] = nullcontext(_ignore)
+
+UNOBSERVED = Unobserved()
