@@ -8,6 +8,7 @@ from gateway.backends.errors import Attempt, FailureReason
 from gateway.backends.scorer import CacheWish, Lookup, Usage
 from gateway.ranking import method
 from gateway.ranking.answer import Placed
+from gateway.ranking.normalize import Scale
 
 
 class Outcome(StrEnum):
@@ -61,6 +62,8 @@ class Execution:
     unscored_indexes: tuple[int, ...] = ()
     truncated_indexes: tuple[int, ...] = ()
     min_score_applied: bool = False
+    scale: Scale | None = None
+    """Of the model's numbers; None: nobody scored."""
     usage: Usage = field(default_factory=Usage)
 
 
@@ -71,6 +74,7 @@ DEFAULT_ROUTE = "default"
 class Document:
     """A document as the caller brought it."""
 
+    id: str = ""
     title: str = ""
     text: str = ""
     group_id: str = ""

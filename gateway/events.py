@@ -4,6 +4,7 @@ Attributes are few-valued and never a text of a caller.
 """
 
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,6 +90,45 @@ class Hedged:
     """The second one answered first."""
 
 
+@dataclass(frozen=True, slots=True)
+class FlightJoined:
+    """A call waits for the answer to another one that asked the same before."""
+
+    backend: str
+    flight: Context
+    """Of the call that began it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """An RPC is over; what was answered, if anything was.
+
+    All but the first three is of answers with an `Execution`, and empty for others.
+    """
+
+    method: str
+    """`package.Service/Method`."""
+    status: str
+    """The name of the status that the caller got, such as `OK`."""
+    duration_s: float
+    outcome: str = ""
+    search_method: str = ""
+    fallback: bool = False
+    """Some stage did less than was asked of it."""
+    fallback_reason: str = ""
+    route: str = ""
+    backend: str = ""
+    model: str = ""
+    candidates: int = 0
+    scored: int = 0
+    cached: int = 0
+    """Of the scored ones, those whose scores came from memory."""
+    returned: int = 0
+    attempts: int = 0
+    stages: tuple[tuple[str, float], ...] = ()
+    """Each with its seconds, in the order in which they are applied."""
+
+
 Event = (
     AttemptEnded
     | FactsLearned
@@ -98,5 +138,7 @@ Event = (
     | SharedCacheFailed
     | Retried
     | Hedged
+    | FlightJoined
+    | CallEnded
 )
 Emit = Callable[[Event], None]

@@ -13,6 +13,7 @@ from gateway.events import (
     CircuitChanged,
     Event,
     FactsLearned,
+    FlightJoined,
     Hedged,
     Retried,
     SharedCacheFailed,
@@ -57,7 +58,7 @@ class EventLog:
                 _log.warning("backend %s: its circuit is %s", backend, state)
             case SharedCacheFailed(detail):
                 self._failure("cache.shared", "UNAVAILABLE", detail)
-            case CacheRead() | Retried() | Hedged():
+            case CacheRead() | Retried() | Hedged() | FlightJoined():
                 pass
             case BackendSilent(backend, detail):
                 _log.warning(

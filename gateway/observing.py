@@ -20,7 +20,7 @@ from gateway.contract import Rerank, Reranked, Stage
 if TYPE_CHECKING:
     from gateway.searching.finding import Candidates
 
-T = TypeVar("T", contravariant=True)
+T = TypeVar("T")
 
 Tell = Callable[[T], None]
 """Takes what came out."""
@@ -53,7 +53,7 @@ class CallEnd:
 class Answering(Protocol):
     """Watches one RPC."""
 
-    def answered(self, request: Any, response: Any) -> None:
+    def answered(self, request: object, response: object) -> None:
         """Look at one message that goes to the caller, as it is."""
 
     def ended(self, end: CallEnd) -> None:
@@ -63,17 +63,24 @@ class Answering(Protocol):
 class Observer(Protocol):
     """Watches what takes time."""
 
-    def call(self, call: Call) -> AbstractContextManager[Answering]:
+    def call(self, call: Call, /) -> AbstractContextManager[Answering]:
         """Watch one RPC."""
 
-    def retrieval(self) -> AbstractContextManager[Tell["Candidates"]]:
-        """Watch stage 1 of a search."""
+    def retrieval(
+        self, *, requested: str
+    ) -> AbstractContextManager[Tell["Candidates"]]:
+        """Watch stage 1 of a search.
+
+        Args:
+            requested: The `search_method` of the answer if all stages succeed.
+
+        """
 
     def diversity(self) -> AbstractContextManager[Tell[Stage]]:
         """Watch MMR choose."""
 
     def rerank(
-        self, ask: Rerank, *, budget_s: float
+        self, ask: Rerank, /, *, budget_s: float
     ) -> AbstractContextManager[Tell[Reranked]]:
         """Watch a rerank, whatever becomes of it.
 
@@ -84,15 +91,14 @@ class Observer(Protocol):
         """
 
     def attempt(
-        self, *, backend: str, model: str, document_count: int, timeout_s: float
+        self, *, backend: str, remote: bool, document_count: int
     ) -> AbstractContextManager[Tell[Attempt]]:
         """Watch one call to a backend.
 
         Args:
             backend: Its configured name.
-            model: As known before the call; empty: unknown.
+            remote: It runs in another process.
             document_count: How many documents it is asked about.
-            timeout_s: How long it may take.
 
         """
 
@@ -100,7 +106,7 @@ class Observer(Protocol):
 class _Unwatched:
     """Watches one RPC and looks away."""
 
-    def answered(self, request: Any, response: Any) -> None:
+    def answered(self, request: object, response: object) -> None:
         """Look away."""
 
     def ended(self, end: CallEnd) -> None:
@@ -114,11 +120,11 @@ def _ignore(_: object) -> None:
 class Unobserved:
     """Watches nothing, at no cost."""
 
-    def call(self, call: Call) -> AbstractContextManager[Answering]:  # noqa: ARG002
+    def call(self, _: Call, /) -> AbstractContextManager[Answering]:
         """Look away."""
         return _UNWATCHED
 
-    def retrieval(self) -> AbstractContextManager[Tell["Candidates"]]:
+    def retrieval(self, **_: object) -> AbstractContextManager[Tell["Candidates"]]:
         """Look away."""
         return _IGNORED
 
@@ -127,22 +133,12 @@ class Unobserved:
         return _IGNORED
 
     def rerank(
-        self,
-        ask: Rerank,
-        *,
-        budget_s: float,  # noqa: ARG002
+        self, _: Rerank, /, **__: object
     ) -> AbstractContextManager[Tell[Reranked]]:
         """Look away."""
         return _IGNORED
 
-    def attempt(
-        self,
-        *,
-        backend: str,
-        model: str,
-        document_count: int,
-        timeout_s: float,  # noqa: ARG002
-    ) -> AbstractContextManager[Tell[Attempt]]:
+    def attempt(self, **_: object) -> AbstractContextManager[Tell[Attempt]]:
         """Look away."""
         return _IGNORED
 

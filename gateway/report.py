@@ -67,6 +67,7 @@ def scored(
         unscored_indexes=tuple(i for i, number in enumerate(raw) if number is None),
         truncated_indexes=tuple(indexes[place] for place in sorted(scores.truncated)),
         min_score_applied=min_score_applied,
+        scale=scores.scale,
         usage=scores.usage,
         duration_s=duration_s,
     )

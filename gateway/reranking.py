@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from gateway import report
@@ -11,6 +10,7 @@ from gateway.backends.scorer import CacheWish, Candidate, Scorer, ScoreRequest
 from gateway.contract import Rerank, Reranked
 from gateway.departures import Departures
 from gateway.errors import RerankFailed, UnknownRoute
+from gateway.observing import UNOBSERVED, Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +62,20 @@ class Reranking:
     Args:
         routes: By name.
         reserve: What of a caller's deadline is kept for the way back.
+        observer: Watches each rerank.
 
     """
 
-    def __init__(self, *, routes: Mapping[str, Route], reserve: Reserve) -> None:
+    def __init__(
+        self,
+        *,
+        routes: Mapping[str, Route],
+        reserve: Reserve,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
         self._routes = routes
         self._reserve = reserve
+        self._observer = observer
         self._departures = Departures()
 
     async def rerank(self, ask: Rerank) -> Reranked:
@@ -82,44 +90,65 @@ class Reranking:
         if route is None:
             raise UnknownRoute(ask.route)
         began = asyncio.get_running_loop().time()
-        candidates = {
-            index: Candidate(
-                text=document.read_by_model,
-                rank=index + 1,
-                embedding=document.embedding,
-            )
-            for index, document in enumerate(ask.documents)
-            if document.title.strip() or document.text.strip()
-        }
-        if not candidates:
-            return report.nothing_to_score(ask, _since(began))
-        with self._giving_up(ask, route, began) as deadline:
-            request = ScoreRequest(
-                query=ask.query,
-                documents=tuple(candidates.values()),
-                deadline=deadline,
-                query_embedding=ask.query_embedding,
-                instruction=ask.instruction,
-                depth=route.top_k if ask.top_k is None else ask.top_k,
-                cache=route.cache(ask.cache),
-                lookup=ask.lookup,
-                space=ask.space,
-                caller=ask.caller,
-                takes_partial=route.takes_partial,
-                passages=route.passages,
-            )
-            try:
-                scores = await route.scorer.score(request)
-            except BackendError as error:
-                fallen = report.fell_back(ask, error, _since(began))
-                if ask.keep_order:
-                    return fallen
-                raise RerankFailed(
-                    fallen.message,
-                    fallen.execution,
-                    transient=error.transient,
-                    retry_after_s=error.retry_after_s,
-                ) from error
+        latest, earliest = self._times(ask, route, began)
+        with self._observer.rerank(ask, budget_s=latest - began) as tell:
+            candidates = {
+                index: Candidate(
+                    text=document.read_by_model,
+                    rank=index + 1,
+                    embedding=document.embedding,
+                )
+                for index, document in enumerate(ask.documents)
+                if document.title.strip() or document.text.strip()
+            }
+            if not candidates:
+                reranked = report.nothing_to_score(ask, _since(began))
+            else:
+                with self._departures.booked(
+                    latest=latest, earliest=earliest, documents=len(ask.documents)
+                ) as deadline:
+                    reranked = await self._scored(
+                        ask, route, candidates, began=began, deadline=deadline
+                    )
+            tell(reranked)
+            return reranked
+
+    async def _scored(
+        self,
+        ask: Rerank,
+        route: Route,
+        candidates: Mapping[int, Candidate],
+        *,
+        began: float,
+        deadline: float,
+    ) -> Reranked:
+        """Ask the route, and take the order received where it gives no scores."""
+        request = ScoreRequest(
+            query=ask.query,
+            documents=tuple(candidates.values()),
+            deadline=deadline,
+            query_embedding=ask.query_embedding,
+            instruction=ask.instruction,
+            depth=route.top_k if ask.top_k is None else ask.top_k,
+            cache=route.cache(ask.cache),
+            lookup=ask.lookup,
+            space=ask.space,
+            caller=ask.caller,
+            takes_partial=route.takes_partial,
+            passages=route.passages,
+        )
+        try:
+            scores = await route.scorer.score(request)
+        except BackendError as error:
+            fallen = report.fell_back(ask, error, _since(began))
+            if ask.keep_order:
+                return fallen
+            raise RerankFailed(
+                fallen.message,
+                fallen.execution,
+                transient=error.transient,
+                retry_after_s=error.retry_after_s,
+            ) from error
         return report.scored(
             ask,
             scores,
@@ -128,22 +157,16 @@ class Reranking:
             duration_s=_since(began),
         )
 
-    def _giving_up(
-        self, ask: Rerank, route: Route, now: float
-    ) -> AbstractContextManager[float]:
-        """Plan when to stop waiting for scores."""
+    def _times(self, ask: Rerank, route: Route, now: float) -> tuple[float, float]:
+        """Plan when to stop waiting for scores: at the latest, and at the earliest."""
         timeout_s = route.timeout_s if ask.timeout_s is None else ask.timeout_s
         until = min(now + timeout_s, ask.until)
         if ask.deadline is None:
-            latest = earliest = until
-        else:
-            remaining_s = ask.deadline - now
-            latest = min(until, ask.deadline - self._reserve.of(remaining_s))
-            # Half of the time is for scoring, however many calls there are.
-            earliest = min(latest, now + remaining_s / 2)
-        return self._departures.booked(
-            latest=latest, earliest=earliest, documents=len(ask.documents)
-        )
+            return until, until
+        remaining_s = ask.deadline - now
+        latest = min(until, ask.deadline - self._reserve.of(remaining_s))
+        # Half of the time is for scoring, however many calls there are.
+        return latest, min(latest, now + remaining_s / 2)
 
 
 def _since(began: float) -> float:

@@ -72,6 +72,7 @@ async def local_backend(
         top_k_found=settings.top_k or DEFAULT_TOP_K,
         max_tokens=opened.max_tokens,
         cuts_pairs=True,
+        remote=False,
     )
     return built(leaf, name=name, settings=settings, around=around)
 

@@ -25,6 +25,7 @@ from gateway.layers.retry import Retry
 from gateway.layers.shorten import Shorten
 from gateway.layers.single_flight import SingleFlight
 from gateway.layers.timeout import Timeout
+from gateway.observing import UNOBSERVED, Observer
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
 
@@ -65,6 +66,8 @@ class Leaf:
     """In one pair; None: unknown, or any number."""
     cuts_pairs: bool
     """It reads only the beginning of a longer pair, and does not refuse it."""
+    remote: bool = True
+    """It runs in another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Surroundings:
     """For pauses and draws."""
     emit: Emit
     """Told what happens."""
+    observer: Observer = UNOBSERVED
+    """Watches what takes time."""
 
 
 def stack(
@@ -91,7 +96,7 @@ def stack(
     # Each server has its own limit and its own circuit: one of them may be down.
     scorer: Scorer = Balance(
         tuple(
-            _replica(leaf, place, name=name, settings=settings, emit=emit)
+            _replica(leaf, place, name=name, settings=settings, around=around)
             for place in range(len(leaf.scorers))
         ),
         backend=name,
@@ -136,7 +141,7 @@ def stack(
         # Above Chunk: passages count as the documents that they are for the backend.
         scorer = Passages(scorer)
     # Above Chunk: identical requests share all of their chunks.
-    scorer = SingleFlight(scorer, backend=name, fair_s=settings.fair_s)
+    scorer = SingleFlight(scorer, backend=name, fair_s=settings.fair_s, emit=emit)
     # Above SingleFlight: only what nobody remembers is shared. Above Passages: a document
     # is remembered as a whole. Above Breaker: what is remembered needs no backend. The
     # process's own memory above the shared one, which is asked only for what it lacks.
@@ -171,14 +176,19 @@ def replica_name(leaf: Leaf, name: str, place: int) -> str:
 
 
 def _replica(
-    leaf: Leaf, place: int, *, name: str, settings: BackendSettings, emit: Emit
+    leaf: Leaf,
+    place: int,
+    *,
+    name: str,
+    settings: BackendSettings,
+    around: Surroundings,
 ) -> Replica:
     """Put the layers around one server, innermost first."""
     own_name = replica_name(leaf, name, place)
 
     def tell(event: Event) -> None:
         # Circuits are those of servers; all else is the backend's.
-        emit(
+        around.emit(
             replace(event, backend=own_name)
             if isinstance(event, CircuitChanged)
             else event
@@ -200,7 +210,14 @@ def _replica(
         fair_s=settings.fair_s,
     )
     # Above Timeout: a call that took too long is written down as one.
-    scorer = Record(scorer, backend=name, facts=leaf.facts, emit=emit)
+    scorer = Record(
+        scorer,
+        backend=name,
+        remote=leaf.remote,
+        facts=leaf.facts,
+        emit=around.emit,
+        observer=around.observer,
+    )
     # Above Timeout: a late answer is a failure. Above Record: what was not asked is no
     # call.
     scorer = Breaker(

@@ -1,6 +1,7 @@
 """Let identical requests that come at the same time share one call."""
 
 import asyncio
+from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 
 from gateway.backends.errors import Attempt, BackendError, OutOfTime
@@ -13,6 +14,7 @@ from gateway.backends.scorer import (
     Usage,
 )
 from gateway.concurrency import ended
+from gateway.events import Emit, FlightJoined
 
 
 class _Question:
@@ -41,6 +43,8 @@ class _Flight:
     """A call under way, and those who wait for it."""
 
     task: asyncio.Task[Scores | BackendError]
+    context: Context
+    """Of the call that began it, and so of all that is done for it."""
     deadline: float
     latest: float
     """The latest deadline of all who ever waited for it."""
@@ -67,13 +71,17 @@ class SingleFlight:
         scorer: Asked once for all.
         backend: Its name, for errors.
         fair_s: With less time left it is not worth asking again.
+        emit: Told of every call that waits for another one.
 
     """
 
-    def __init__(self, scorer: Scorer, *, backend: str, fair_s: float) -> None:
+    def __init__(
+        self, scorer: Scorer, *, backend: str, fair_s: float, emit: Emit
+    ) -> None:
         self._scorer = scorer
         self._backend = backend
         self._fair_s = fair_s
+        self._emit = emit
         self._flights: dict[_Question, _Flight] = {}
 
     async def score(self, request: ScoreRequest) -> Scores:
@@ -86,7 +94,11 @@ class SingleFlight:
         part: Scores | None = None
         until = request.deadline
         while True:
-            flight = self._flights.get(key) or self._begin(key, request, until)
+            flight = self._flights.get(key)
+            if flight:
+                self._emit(FlightJoined(self._backend, flight.context))
+            else:
+                flight = self._begin(key, request, until)
             outcome = await self._outcome(key, flight, request.deadline)
             attempts = (*attempts, *outcome.attempts)
             if isinstance(outcome, Scores):
@@ -105,8 +117,11 @@ class SingleFlight:
         raise error from outcome
 
     def _begin(self, key: _Question, request: ScoreRequest, until: float) -> _Flight:
-        task = asyncio.create_task(self._fly(key, replace(request, deadline=until)))
-        flight = _Flight(task, deadline=until, latest=until)
+        context = copy_context()
+        task = asyncio.create_task(
+            self._fly(key, replace(request, deadline=until)), context=context
+        )
+        flight = _Flight(task, context, deadline=until, latest=until)
         self._flights[key] = flight
         return flight
 

@@ -45,6 +45,23 @@ def reranked(method: str) -> str:
     return "rerank" if method == INPUT_ORDER else f"{method}+rerank"
 
 
+def requested(base: str, *, rerank: bool, mmr: bool, mmr_first: bool) -> str:
+    """Name the method of an answer all of whose stages succeed.
+
+    Args:
+        base: How the documents are to be found.
+        rerank: Whether they are to be reranked.
+        mmr: Whether they are to be made diverse.
+        mmr_first: Whether that comes before the rerank.
+
+    """
+    if not mmr:
+        return reranked(base) if rerank else base
+    if not rerank or mmr_first:
+        return f"{base}+mmr+rerank" if rerank else f"{base}+mmr"
+    return f"{base}+rerank+mmr"
+
+
 def in_words(method: str, *, relevance_weight: float | None = None) -> str:
     """Describe a method.
 

@@ -79,6 +79,7 @@ def read_rerank(
 
 def _document(message: document_pb2.Document) -> Document:
     return Document(
+        id=message.id,
         title=message.title,
         text=message.text,
         group_id=message.group_id,

@@ -3,14 +3,13 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.backends.scorer import Evidence, Lookup
 from gateway.contract import Document, Outcome, Rerank, Reranked
 from gateway.engine_errors import told_to_caller
 from gateway.errors import OutOfTime, UnknownRoute
-from gateway.ranking.candidates import Weights, weights_for
+from gateway.observing import UNOBSERVED, Observer
 from gateway.reranking import Reranking, Reserve
 from gateway.retrieval.retriever import Retriever, RetrieverError
 from gateway.searching.answer import answer
@@ -23,29 +22,13 @@ from gateway.searching.contract import (
 from gateway.searching.course import Course
 from gateway.searching.finding import Finding
 from gateway.searching.in_time import in_time
-from gateway.searching.legs import Plan
+from gateway.searching.planning import SearchRoute, plan_of, requested_method
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector
 
-# What the legs may use of the time, where reranking comes after them.
-_SHARE_OF_LEGS = 0.5
 # What of the rest the vectors for MMR may, where it comes before reranking.
 _SHARE_OF_VECTORS = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchRoute:
-    """How searches over one route go, where the request does not say."""
-
-    enabled: bool
-    """Whether to rerank."""
-    fusion: Fusion
-    adaptive_weights: bool
-    timeout_s: float
-    """For the rerank."""
-    top_k: int
-    """The most documents that any backend of the route scores by itself."""
 
 
 class Searching:
@@ -58,6 +41,7 @@ class Searching:
         routes: By name.
         reserve: What of a caller's deadline is kept for the way back.
         timeout_s: How long stage 1 may take where the caller sets no time.
+        observer: Watches each stage.
 
     """
 
@@ -70,7 +54,9 @@ class Searching:
         routes: Mapping[str, SearchRoute],
         reserve: Reserve,
         timeout_s: float,
+        observer: Observer = UNOBSERVED,
     ) -> None:
+        self._observer = observer
         self._retriever = retriever
         self._finding = finding
         self._reranking = reranking
@@ -106,13 +92,20 @@ class Searching:
         if until <= began:
             raise OutOfTime
         depth = (ask.rerank.top_k or route.top_k) if wants_rerank else 0
-        found = await self._finding.find(ask, _plan(ask, route, depth, began, until))
+        plan = plan_of(ask, route, depth, began, until)
+        with self._observer.retrieval(
+            requested=requested_method(ask, plan, wants_rerank=wants_rerank)
+        ) as tell:
+            found = await self._finding.find(ask, plan)
+            tell(found)
         course = Course(ask, found, began=began, wants_rerank=wants_rerank)
         if mmr := course.mmr_first:
-            began = _now()
             share = _SHARE_OF_VECTORS if wants_rerank else 1.0
-            vectors = await self._vectors(ask, course, course.order, share=share)
-            course.diversify(mmr, vectors, duration_s=_now() - began)
+            with self._observer.diversity() as said:
+                began = _now()
+                vectors = await self._vectors(ask, course, course.order, share=share)
+                course.diversify(mmr, vectors, duration_s=_now() - began)
+                said(course.stages[-1])
         await self._bring(ask, course, depth=depth)
         return course, course.to_score(depth)
 
@@ -122,9 +115,12 @@ class Searching:
         if course.wants_rerank:
             course.rerank(places, await self._rerank(ask, course, places))
             if ask.mmr and not course.mmr_first:
-                began = _now()
-                vectors = await self._vectors(ask, course, course.scored, share=1.0)
-                course.diversify_scored(ask.mmr, vectors, duration_s=_now() - began)
+                with self._observer.diversity() as said:
+                    began = _now()
+                    scored = course.scored
+                    vectors = await self._vectors(ask, course, scored, share=1.0)
+                    course.diversify_scored(ask.mmr, vectors, duration_s=_now() - began)
+                    said(course.stages[-1])
         await self._bring(ask, course, depth=0)
         return answer(course, Outcome.NOT_REQUESTED, now=_now())
 
@@ -139,7 +135,12 @@ class Searching:
             Rerank(
                 query=ask.query,
                 documents=tuple(
-                    Document(title=each.title, text=each.text, group_id=each.group_id)
+                    Document(
+                        id=each.id,
+                        title=each.title,
+                        text=each.text,
+                        group_id=each.group_id,
+                    )
                     for each in documents
                 ),
                 route=wish.route,
@@ -237,28 +238,6 @@ class Searching:
             whole_s = ask.deadline - began
             end = min(end, ask.deadline - self._reserve.of(whole_s))
         return end
-
-
-def _plan(
-    ask: Search, route: SearchRoute, depth: int, now: float, until: float
-) -> Plan:
-    wish = ask.retrieval
-    adaptive = wish.adaptive_weights
-    weights = Weights(1.0, 1.0)
-    if route.adaptive_weights if adaptive is None else adaptive:
-        weights = weights_for(ask.query)
-    share = _SHARE_OF_LEGS if depth else 1.0
-    return Plan(
-        candidates=wish.candidates
-        or max(DEFAULT_CANDIDATES, ask.limit + ask.offset, depth),
-        fusion=wish.fusion or route.fusion,
-        weights=Weights(
-            bm25=weights.bm25 if wish.bm25_weight is None else wish.bm25_weight,
-            vector=weights.vector if wish.vector_weight is None else wish.vector_weight,
-        ),
-        soft_deadline=now + (until - now) * share,
-        deadline=until,
-    )
 
 
 def _now() -> float:

@@ -145,7 +145,9 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
     "balance": one_of_two,
     "hedge": the_faster_of_two,
     "retry": at_the_second_try,
-    "single flight": lambda: SingleFlight(slow(), backend="fake", fair_s=0.1),
+    "single flight": lambda: SingleFlight(
+        slow(), backend="fake", fair_s=0.1, emit=lambda _: None
+    ),
     "fallback": second_of_two,
     "stack": lambda: whole_stack(slow()),
     **{f"http {name}": partial(over_http, name) for name in DIALECTS},

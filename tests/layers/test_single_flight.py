@@ -46,7 +46,7 @@ def shared(scorer: Scorer) -> SingleFlight:
     facts = Facts(max_documents=8, model="m", fixed=True)
     timed = Timeout(scorer, backend="tei", attempt_s=30, fair_s=0.5)
     recorded = Record(timed, backend="tei", facts=facts, emit=lambda _: None)
-    return SingleFlight(recorded, backend="tei", fair_s=0.5)
+    return SingleFlight(recorded, backend="tei", fair_s=0.5, emit=lambda _: None)
 
 
 async def nothing_is_known(ranks: Sequence[int]) -> Sequence[Evidence | None]:
