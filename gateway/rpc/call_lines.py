@@ -1,0 +1,79 @@
+"""What the line about a call says, read from the answer that went to the caller.
+
+Every call pays for this: it reads few fields, and no result.
+"""
+
+from collections.abc import Sequence
+
+from google.protobuf.duration_pb2 import Duration
+
+from gateway.events import CallEnded
+from rerank.v1 import execution_pb2, rerank_service_pb2, search_service_pb2
+
+Answer = rerank_service_pb2.RerankResponse | search_service_pb2.SearchResponse
+
+
+def _short(names: Sequence[tuple[str, int]], prefix: str) -> dict[int, str]:
+    """Name the values of an enum as people do; the one that says nothing is empty."""
+    return {
+        number: "" if number == 0 else name.removeprefix(prefix)
+        for name, number in names
+    }
+
+
+OUTCOMES = _short(execution_pb2.Outcome.items(), "OUTCOME_")
+REASONS = _short(execution_pb2.FallbackReason.items(), "FALLBACK_REASON_")
+STAGE_OUTCOMES = _short(execution_pb2.StageOutcome.items(), "STAGE_OUTCOME_")
+
+
+def answer_in(response: object) -> Answer | None:
+    """Find the ranked answer in what was sent, if it is one."""
+    if isinstance(response, Answer):
+        return response
+    if isinstance(response, search_service_pb2.SearchProgressiveResponse):
+        return response.search_response
+    return None
+
+
+def seconds_of(duration: Duration) -> float:
+    """Read a message as seconds."""
+    return duration.seconds + duration.nanos / 1_000_000_000
+
+
+def call_ended(
+    method: str, status: str, duration_s: float, response: object = None
+) -> CallEnded:
+    """Tell of a call that is over.
+
+    Args:
+        method: `package.Service/Method`.
+        status: The name of the status that the caller got.
+        duration_s: How long it took.
+        response: The last message that the caller got; None: there was none.
+
+    """
+    answer = answer_in(response)
+    if answer is None:
+        return CallEnded(method, status, duration_s)
+    execution = answer.execution
+    scored = execution.scored_count
+    return CallEnded(
+        method,
+        status,
+        duration_s,
+        outcome=OUTCOMES.get(execution.outcome, ""),
+        search_method=answer.search_method,
+        fallback=answer.fallback_triggered,
+        fallback_reason=REASONS.get(execution.fallback_reason, ""),
+        route=execution.route,
+        backend=execution.backend,
+        model=execution.model,
+        candidates=scored + len(execution.unscored_indexes),
+        scored=scored,
+        cached=execution.cached_count,
+        returned=len(answer.results),
+        attempts=len(execution.attempts),
+        stages=tuple(
+            [(each.name, seconds_of(each.duration)) for each in execution.stages]
+        ),
+    )
