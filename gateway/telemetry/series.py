@@ -1,0 +1,140 @@
+"""The series of one metric, found by what tells them apart, and never too many.
+
+`prometheus_client` counts. Finding a series by its labels costs it more than counting, so
+each one is kept at hand here.
+"""
+
+import math
+from typing import Generic, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from gateway.telemetry import semconv
+from gateway.telemetry.catalogue import MOST_SERIES, OPEN, Metric
+
+SeriesT = TypeVar("SeriesT", Counter, Gauge, Histogram)
+
+
+class Series(Generic[SeriesT]):
+    """Gives the series for the values of a metric's attributes.
+
+    Only the event loop's thread may ask; others may read meanwhile.
+
+    Args:
+        metric: Which one.
+        family: What counts it.
+
+    """
+
+    def __init__(self, metric: Metric, family: SeriesT) -> None:
+        self._family: SeriesT = family
+        self._open = tuple(each in OPEN for each in metric.attributes)
+        self._known: dict[tuple[str, ...], SeriesT] = {}
+        if not metric.attributes:
+            self._known[()] = family
+
+    def __call__(self, *values: str) -> SeriesT:
+        """Give one; values are in the order of the attributes, empty where missing."""
+        series = self._known.get(values)
+        return self._other(values) if series is None else series
+
+    def _other(self, values: tuple[str, ...]) -> SeriesT:
+        if len(self._known) >= MOST_SERIES:
+            # The values that are ours are few, so that these are few too.
+            values = tuple(
+                semconv.OTHER if is_open else value
+                for value, is_open in zip(values, self._open, strict=True)
+            )
+        series = self._known.get(values)
+        if series is None:
+            series = self._known[values] = self._family.labels(*values)
+        return series
+
+
+class Counting:
+    """Adds up.
+
+    Args:
+        metric: Which one.
+        registry: Where it is shown.
+
+    """
+
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        family = Counter(
+            metric.family,
+            metric.description,
+            metric.labels,
+            unit=metric.suffix,
+            registry=registry,
+        )
+        self._series = Series(metric, family)
+
+    def add(self, amount: float, *values: str) -> None:
+        """Add an amount; 0 makes a series known before anything happens."""
+        # A negative or infinite one, or none at all, would spoil the sum for ever.
+        if 0 <= amount < math.inf:
+            self._series(*values).inc(amount)
+
+
+class Measuring:
+    """Has a value now.
+
+    Args:
+        metric: Which one.
+        registry: Where it is shown.
+
+    """
+
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        family = Gauge(
+            metric.family,
+            metric.description,
+            metric.labels,
+            unit=metric.suffix,
+            registry=registry,
+        )
+        self._series = Series(metric, family)
+
+    def set(self, value: float, *values: str) -> None:
+        """Set it."""
+        self._series(*values).set(value)
+
+    def add(self, amount: float, *values: str) -> None:
+        """Let it go up, or down."""
+        self._series(*values).inc(amount)
+
+
+class Sorting:
+    """Sorts numbers into buckets.
+
+    Args:
+        metric: Which one.
+        registry: Where it is shown.
+
+    """
+
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        family = Histogram(
+            metric.family,
+            metric.description,
+            metric.labels,
+            unit=metric.suffix,
+            registry=registry,
+            buckets=metric.bounds,
+        )
+        self._series = Series(metric, family)
+
+    def record(self, value: float, *values: str, trace_id: str = "") -> None:
+        """Record one number.
+
+        Args:
+            value: The number.
+            values: Of the attributes.
+            trace_id: Of the trace that shows an example; empty: it was not sampled.
+
+        """
+        # A negative or infinite one, or none at all, would spoil the sum for ever.
+        if 0 <= value < math.inf:
+            exemplar = {"trace_id": trace_id} if trace_id else None
+            self._series(*values).observe(value, exemplar)
