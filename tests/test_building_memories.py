@@ -24,6 +24,9 @@ async def test_only_what_is_wanted_remembers(
             settings, chance=Random(7), emit=lambda _: None, parts=parts
         )
     assert [each.name for each in built.tiers] == tiers
+    assert [each.memory for each in built.tiers if each.name == "process"] == (
+        [built.process] if built.process else []
+    )
 
 
 async def test_without_its_package_nothing_is_shared_and_the_process_remembers(

@@ -34,6 +34,8 @@ class Memories:
     tiers: tuple[Tier, ...]
     ttl_s: float
     secret: bytes
+    process: ProcessMemory | None = None
+    """The one in this process, if there is one."""
 
     def keys(self, name: str, settings: BackendSettings, scale: Scale) -> PairKeys:
         """Name the scores of one backend."""
@@ -76,10 +78,13 @@ async def memories(
             tiers.append(Tier(shared, "shared"))
     if problem:
         _log.error("the shared memory of scores is not used: %s", problem)
+    process = None
     if settings.max_bytes:
-        memory = ProcessMemory(max_bytes=settings.max_bytes, chance=chance)
-        tiers.append(Tier(memory, "process"))
-    return Memories(tiers=tuple(tiers), ttl_s=settings.ttl_s, secret=secret)
+        process = ProcessMemory(max_bytes=settings.max_bytes, chance=chance)
+        tiers.append(Tier(process, "process"))
+    return Memories(
+        tiers=tuple(tiers), ttl_s=settings.ttl_s, secret=secret, process=process
+    )
 
 
 async def _shared(

@@ -63,6 +63,17 @@ def soon_forgotten_s(ttl_s: float, chance: Random) -> float:
     return ttl_s * (1.0 - _SPREAD * chance.random())
 
 
+class _Entries(TLRUCache[bytes, Entry, float]):
+    """Counts what makes room for others."""
+
+    displaced = 0
+
+    def popitem(self) -> tuple[bytes, Entry]:
+        """Forget what was not used for the longest time."""
+        self.displaced += 1
+        return super().popitem()
+
+
 class ProcessMemory:
     """Remembers in this process, and forgets what was not used for the longest time.
 
@@ -76,8 +87,9 @@ class ProcessMemory:
     """
 
     def __init__(self, *, max_bytes: int, chance: Random) -> None:
+        self._expired = 0
         self._judges: dict[bytes, Judge] = {}
-        self._entries: TLRUCache[bytes, Entry, float] = TLRUCache(
+        self._entries = _Entries(
             maxsize=max_bytes,
             ttu=lambda _, entry, __: (
                 entry.stored_at + soon_forgotten_s(entry.ttl_s, chance)
@@ -89,7 +101,29 @@ class ProcessMemory:
     @property
     def used_bytes(self) -> int:
         """How much of the bound is used."""
+        self._expire()
         return int(self._entries.currsize)
+
+    @property
+    def entries(self) -> int:
+        """How many scores it remembers."""
+        self._expire()
+        return len(self._entries)
+
+    @property
+    def expired(self) -> int:
+        """How many it has forgotten because their time was over."""
+        self._expire()
+        return self._expired
+
+    @property
+    def displaced(self) -> int:
+        """How many it has forgotten for want of room."""
+        return self._entries.displaced
+
+    def _expire(self) -> None:
+        # The entries would do it by themselves, and tell nobody.
+        self._expired += len(self._entries.expire())
 
     async def judge(self, name: bytes) -> Judge | None:
         """Tell who judged last under this name."""
@@ -109,4 +143,5 @@ class ProcessMemory:
         if self._entries.maxsize < BYTES_PER_ENTRY:
             return
         with self._entries.timer:
+            self._expire()
             self._entries.update(entries)

@@ -123,6 +123,23 @@ async def test_the_bound_holds_whatever_comes() -> None:
         await asyncio.sleep(chance.random())
 
 
+async def test_what_is_forgotten_is_counted_by_why() -> None:
+    memory = process_memory(3 * BYTES_PER_ENTRY)
+    await put(memory, {b"a": entry(ttl_s=10), b"b": entry(ttl_s=10)})
+    await put(memory, {b"c": entry(ttl_s=99), b"d": entry(ttl_s=99)})
+    assert (memory.entries, memory.expired, memory.displaced) == (3, 0, 1)
+    await asyncio.sleep(11)
+    assert (memory.entries, memory.expired, memory.displaced) == (2, 1, 1)
+    assert memory.used_bytes == 2 * BYTES_PER_ENTRY
+
+
+async def test_what_is_replaced_is_not_forgotten() -> None:
+    memory = process_memory(3 * BYTES_PER_ENTRY)
+    for _ in range(5):
+        await put(memory, {b"a": entry(), b"b": entry()})
+    assert (memory.entries, memory.expired, memory.displaced) == (2, 0, 0)
+
+
 @pytest.mark.parametrize("max_bytes", [0, BYTES_PER_ENTRY - 1])
 async def test_no_room_for_one_remembers_nothing(max_bytes: int) -> None:
     memory = process_memory(max_bytes)
