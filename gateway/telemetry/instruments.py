@@ -35,7 +35,7 @@ _STATES: Final = tuple(CircuitState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reranking:
+class RerankEnd:
     """How one reranking ended."""
 
     search_method: str
@@ -144,7 +144,7 @@ class Instruments:
         self._in_flight.add(-1, backend)
         self._attempts.record(duration_s, backend, error_type, trace_id=trace_id)
 
-    def rerank_ended(self, end: Reranking, *, trace_id: str = "") -> None:
+    def rerank_ended(self, end: RerankEnd, *, trace_id: str = "") -> None:
         """Count one reranking."""
         self._requests.record(
             end.duration_s, end.search_method, end.cache_result, trace_id=trace_id
