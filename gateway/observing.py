@@ -37,6 +37,8 @@ class Call:
     """`package.Service/Method`; `_OTHER` where there is no such method."""
     metadata: Sequence[tuple[str, str | bytes]]
     """What the caller sent beside the message. Never to be recorded."""
+    streams: bool = False
+    """It may have several answers."""
 
 
 @dataclass(frozen=True, slots=True)

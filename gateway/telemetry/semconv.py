@@ -6,6 +6,7 @@ names of RPC are those of the release candidate, `rpc.status_code` included, whi
 released package has yet: so they are literals here, and no schema URL is claimed.
 """
 
+import asyncio
 from typing import Final
 
 SCOPE: Final = "rerank_gateway"
@@ -64,6 +65,7 @@ BACKEND: Final = "rerank_gateway.backend"
 ATTEMPT: Final = "rerank_gateway.attempt.number"
 ATTEMPTS: Final = "rerank_gateway.attempts"
 STAGE: Final = "rerank_gateway.stage"
+STAGE_OUTCOME: Final = "rerank_gateway.stage_outcome"
 CACHE_RESULT: Final = "rerank_gateway.cache.result"
 CACHE_TIER: Final = "rerank_gateway.cache.tier"
 CACHE_AGE: Final = "rerank_gateway.cache.age"
@@ -102,3 +104,12 @@ MOST_DOCUMENTS: Final = 10
 LONGEST_ID: Final = 128
 LONGEST_TEXT: Final = 256
 """Characters of a query or a document, where content is captured at all."""
+
+
+def error_type(error: BaseException | None) -> str:
+    """Name what was raised: its kind, never its message; empty: nothing was."""
+    if error is None:
+        return ""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "cancelled"
+    return type(error).__name__

@@ -1,0 +1,219 @@
+"""See every call to its end: what it was, how it ended, and how long it took.
+
+The outermost interceptor, so that what the others refuse is seen as well. It knows the
+status that the caller gets, also where the caller leaves or its time is over.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, aclosing
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import grpc
+from grpc.aio import AbortError, ServerInterceptor, ServicerContext
+
+from gateway.events import Emit
+from gateway.observing import Answering, Call, CallEnd, Observer, trace_id
+from gateway.rpc.call_lines import call_ended
+from gateway.rpc.debugging import asks_for_debug, debug_words
+
+# Quoted: at run time, grpc's classes take no type arguments.
+_Context: TypeAlias = "ServicerContext[Any, Any]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+_Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
+
+TRACE_ID = "x-trace-id"
+"""Trailing metadata of a call that is traced."""
+DEBUG = "x-rerank-debug"
+"""Trailing metadata: how the answer came about, in words; several values."""
+
+_NO_SUCH_METHOD = "_OTHER"
+
+
+class Calls(ServerInterceptor):
+    """Watches calls, and lets them be.
+
+    Args:
+        observer: Watches each call.
+        emit: Told how each call ended.
+        exempt: Services whose calls are not watched: they are made by machines, every few
+            seconds or without end.
+        allow_debug: Whether a caller may ask to be told how its answer came about.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        observer: Observer,
+        emit: Emit,
+        exempt: frozenset[str],
+        allow_debug: bool,
+    ) -> None:
+        self._observer = observer
+        self._emit = emit
+        self._exempt = exempt
+        self._allow_debug = allow_debug
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler:
+        """Wrap the handler of one call."""
+        method = handler_call_details.method.lstrip("/")
+        metadata: _Metadata = tuple(handler_call_details.invocation_metadata or ())
+        if method.rpartition("/")[0] in self._exempt:
+            return await continuation(handler_call_details)
+        handler = await continuation(handler_call_details)
+        began = _now()
+        if handler is None:
+            # gRPC answers without asking us any more. The name is the caller's, and
+            # could be anything.
+            with self._observer.call(Call(_NO_SUCH_METHOD, metadata)) as watching:
+                watching.ended(CallEnd("UNIMPLEMENTED", 0.0, 0))
+            self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0, None))
+            return None
+        debug = self._allow_debug and asks_for_debug(metadata)
+
+        def watched(context: _Context) -> _Watched:
+            return _Watched(
+                Call(method, metadata, streams=handler.response_streaming),
+                context,
+                began=began,
+                observer=self._observer,
+                emit=self._emit,
+                debug=debug,
+            )
+
+        if handler.response_streaming:
+            return _often(handler, watched)
+        return _once(handler, watched)
+
+
+class _Watched:
+    """One call, from its handler's begin to its end."""
+
+    def __init__(
+        self,
+        call: Call,
+        context: _Context,
+        *,
+        began: float,
+        observer: Observer,
+        emit: Emit,
+        debug: bool,
+    ) -> None:
+        self._call = call
+        self._context = context
+        self._began = began
+        self._observer = observer
+        self._emit = emit
+        self._debug = debug
+        self._stack = ExitStack()
+        self._messages = 0
+        self._last: object = None
+        self._watching: Answering
+
+    def __enter__(self) -> Self:
+        self._watching = self._stack.enter_context(self._observer.call(self._call))
+        if traced := trace_id.get():
+            self._add_trailer((TRACE_ID, traced))
+        return self
+
+    def answered(self, request: object, response: object) -> None:
+        """Look at a message that goes to the caller."""
+        self._messages += 1
+        self._last = response
+        self._watching.answered(request, response)
+        if self._debug:
+            self._add_trailer(*((DEBUG, line) for line in debug_words(response)))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status = self._status(error)
+        duration_s = _now() - self._began
+        self._watching.ended(CallEnd(status, duration_s, self._messages))
+        self._stack.close()
+        self._emit(call_ended(self._call.method, status, duration_s, self._last))
+
+    def _status(self, error: BaseException | None) -> str:
+        """Name the status that the caller sees."""
+        if error is None:
+            return "OK"
+        if isinstance(error, AbortError):
+            code = self._context.code()
+            return code.name if isinstance(code, grpc.StatusCode) else _BY_NUMBER[code]
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            left_s = self._context.time_remaining()
+            over = left_s is not None and left_s <= 0
+            return "DEADLINE_EXCEEDED" if over else "CANCELLED"
+        return "UNKNOWN"
+
+    def _add_trailer(self, *more: tuple[str, str]) -> None:
+        trailer = tuple(self._context.trailing_metadata() or ())
+        self._context.set_trailing_metadata((*trailer, *more))
+
+
+_BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def _once(
+    handler: "grpc.RpcMethodHandler[Any, Any]", watched: Callable[[_Context], _Watched]
+) -> _Handler:
+    streaming = handler.request_streaming
+    behaviour: Any = handler.stream_unary if streaming else handler.unary_unary
+
+    async def answer(request: object, context: _Context) -> object:
+        with watched(context) as watching:
+            response = await behaviour(request, context)
+            watching.answered(request, response)
+            return response
+
+    make: Any = (
+        grpc.stream_unary_rpc_method_handler
+        if streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+    wrapped: _Handler = make(
+        answer,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+    return wrapped
+
+
+def _often(
+    handler: "grpc.RpcMethodHandler[Any, Any]", watched: Callable[[_Context], _Watched]
+) -> _Handler:
+    streaming = handler.request_streaming
+    behaviour: Any = handler.stream_stream if streaming else handler.unary_stream
+
+    async def answer(request: object, context: _Context) -> AsyncIterator[object]:
+        with watched(context) as watching:
+            # A generator of ours: what a caller who leaves leaves behind is ended here.
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    watching.answered(request, response)
+                    yield response
+
+    make: Any = (
+        grpc.stream_stream_rpc_method_handler
+        if streaming
+        else grpc.unary_stream_rpc_method_handler
+    )
+    wrapped: _Handler = make(
+        answer,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+    return wrapped
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,171 @@
+"""One RPC, as a span and as numbers."""
+
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Self
+
+from gateway.observing import Call, CallEnd
+from gateway.telemetry import semconv
+from gateway.telemetry.content import Content
+from gateway.telemetry.instruments import Instruments
+from gateway.telemetry.results import arrays
+from gateway.telemetry.spans import Open, Spans
+from rerank.v1 import execution_pb2, rerank_service_pb2, search_service_pb2
+
+_NO_RERANK = "none"
+_MESSAGE = "rerank_gateway.message.sent"
+
+
+Answer = rerank_service_pb2.RerankResponse | search_service_pb2.SearchResponse
+
+# As on the wire, in lower case: what is not said is not there.
+_OUTCOMES = {
+    number: name.removeprefix("OUTCOME_").lower()
+    for name, number in execution_pb2.Outcome.items()
+}
+_REASONS = {
+    number: name.removeprefix("FALLBACK_REASON_").lower()
+    for name, number in execution_pb2.FallbackReason.items()
+    if number
+}
+
+
+class CallWatch:
+    """Watches one RPC.
+
+    Args:
+        spans: Opens its span.
+        instruments: Counts it.
+        content: What may be shown.
+        call: What began.
+
+    """
+
+    __slots__ = (
+        "_answer",
+        "_before",
+        "_call",
+        "_content",
+        "_instruments",
+        "_open",
+        "_spans",
+        "cache_result",
+        "requested",
+    )
+
+    def __init__(
+        self, spans: Spans, instruments: Instruments, content: Content, call: Call
+    ) -> None:
+        self._spans = spans
+        self._instruments = instruments
+        self._content = content
+        self._call = call
+        self._answer: Answer | None = None
+        self.requested = ""
+        """The method of the answer if all that was asked for succeeds."""
+        self.cache_result = _NO_RERANK
+        """How the memory of scores took part."""
+        self._open: Open
+        self._before: CallWatch | None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        method = self._call.method
+        self._open = self._spans.of_call(
+            semconv.GRPC if method == semconv.OTHER else method,
+            self._call.metadata,
+            {
+                semconv.SPAN_KIND: semconv.CHAIN,
+                semconv.RPC_SYSTEM: semconv.GRPC,
+                semconv.RPC_METHOD: method,
+            },
+        )
+        self._before = current.get()
+        current.set(self)
+        return self
+
+    def answered(self, request: object, response: object) -> None:
+        """Keep what the caller gets, and say that a message of several went out."""
+        if isinstance(response, search_service_pb2.SearchProgressiveResponse):
+            self._answer = response.search_response
+        elif isinstance(response, Answer):
+            self._answer = response
+        span = self._open.span
+        if span is None:
+            return
+        if self._content.texts:
+            span.set_attributes(self._content.query(_query_of(request)))
+        if self._call.streams and self._answer is not None:
+            span.add_event(
+                _MESSAGE,
+                {
+                    semconv.SEARCH_METHOD: self._answer.search_method,
+                    semconv.RETURNED: len(self._answer.results),
+                },
+            )
+
+    def ended(self, end: CallEnd) -> None:
+        """Count it, and say what the caller got."""
+        error_type = end.status if end.status in semconv.SERVER_ERRORS else ""
+        self._instruments.call_ended(
+            method=self._call.method,
+            status=end.status,
+            error_type=error_type,
+            duration_s=end.duration_s,
+            trace_id=self._open.recorded_as,
+        )
+        answer = self._answer
+        if answer is not None:
+            self._instruments.request_ended(
+                search_method=answer.search_method,
+                cache_result=self.cache_result,
+                duration_s=end.duration_s,
+                trace_id=self._open.recorded_as,
+            )
+        if self._open.span is not None:
+            self._open.say({semconv.RPC_STATUS: end.status})
+            if self.requested:
+                self._open.say({semconv.REQUESTED_METHOD: self.requested})
+            if answer is not None:
+                self._say(answer)
+        self._open.close(error_type)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave."""
+        current.set(self._before)
+
+    def _say(self, answer: Answer) -> None:
+        execution = answer.execution
+        self._open.say(
+            {
+                semconv.SEARCH_METHOD: answer.search_method,
+                semconv.OUTCOME: _OUTCOMES.get(execution.outcome, semconv.OTHER),
+                semconv.ROUTE: execution.route,
+                semconv.CANDIDATES: execution.scored_count
+                + len(execution.unscored_indexes),
+                semconv.SCORED: execution.scored_count,
+                semconv.CACHED: execution.cached_count,
+                semconv.TRUNCATED: len(execution.truncated_indexes),
+                semconv.RETURNED: len(answer.results),
+            }
+        )
+        if reason := _REASONS.get(execution.fallback_reason):
+            self._open.say({semconv.FALLBACK_REASON: reason})
+        if answer.results:
+            self._open.say(arrays(answer.results, with_ids=self._content.ids))
+
+
+current: ContextVar[CallWatch | None] = ContextVar("call", default=None)
+"""The call that is served here."""
+
+
+def _query_of(request: object) -> str:
+    if isinstance(request, search_service_pb2.SearchProgressiveRequest):
+        return request.search.query
+    ranked = rerank_service_pb2.RerankRequest | search_service_pb2.SearchRequest
+    return request.query if isinstance(request, ranked) else ""
