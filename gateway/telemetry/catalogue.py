@@ -82,7 +82,7 @@ REQUEST_DURATION: Final = Metric(
     "rerank_gateway.request.duration",
     Kind.HISTOGRAM,
     "s",
-    "How long reranking took, whatever became of it.",
+    "How long calls took that were answered with results.",
     (semconv.SEARCH_METHOD, semconv.CACHE_RESULT),
     _SECONDS,
 )

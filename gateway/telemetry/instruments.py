@@ -38,9 +38,7 @@ _STATES: Final = tuple(CircuitState)
 class RerankEnd:
     """How one reranking ended."""
 
-    search_method: str
     cache_result: CacheResult
-    duration_s: float
     candidate_count: int
     budget_s: float
     """The time that it had; infinite: as much as it wanted."""
@@ -129,6 +127,27 @@ class Instruments:
             duration_s, semconv.GRPC, method, status, error_type, trace_id=trace_id
         )
 
+    def request_ended(
+        self,
+        *,
+        search_method: str,
+        cache_result: str,
+        duration_s: float,
+        trace_id: str = "",
+    ) -> None:
+        """Count one answer with results.
+
+        Args:
+            search_method: Of the answer.
+            cache_result: How the memory of scores took part; `none`: no rerank was asked.
+            duration_s: From the call's beginning to its end.
+            trace_id: Of its trace; empty: it was not sampled.
+
+        """
+        self._requests.record(
+            duration_s, search_method, cache_result, trace_id=trace_id
+        )
+
     def stage_ended(self, stage: str, duration_s: float, *, trace_id: str = "") -> None:
         """Count one stage."""
         self._stages.record(duration_s, stage, trace_id=trace_id)
@@ -144,16 +163,14 @@ class Instruments:
         self._in_flight.add(-1, backend)
         self._attempts.record(duration_s, backend, error_type, trace_id=trace_id)
 
-    def rerank_ended(self, end: RerankEnd, *, trace_id: str = "") -> None:
+    def rerank_ended(self, end: RerankEnd) -> None:
         """Count one reranking."""
-        self._requests.record(
-            end.duration_s, end.search_method, end.cache_result, trace_id=trace_id
-        )
         self._lookups.add(1, end.cache_result)
         self._candidates.record(end.candidate_count)
         self._budgets.record(end.budget_s)
         if end.fallback_reason:
-            self._fallbacks.add(1, end.fallback_reason, end.failed_backend)
+            reason = end.fallback_reason.lower()
+            self._fallbacks.add(1, reason, end.failed_backend)
         if not end.backend:
             return
         if end.best_score is not None:
@@ -202,7 +219,7 @@ class Instruments:
     def expect_fallbacks(self, backend: str) -> None:
         """Show the fallbacks of a backend that a route begins with."""
         for reason in FailureReason:
-            self._fallbacks.add(0, reason, backend)
+            self._fallbacks.add(0, reason.lower(), backend)
 
     # What has a value when somebody looks.
 
