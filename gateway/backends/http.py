@@ -12,7 +12,13 @@ import orjson
 from gateway.backends.dialect import Call, Decoded, Dialect
 from gateway.backends.errors import Malformed, WrongScale
 from gateway.backends.facts import LONGEST_NAME, Facts
-from gateway.backends.posting import Poster, in_a_thread_if, translated
+from gateway.backends.posting import (
+    UNWATCHED,
+    Poster,
+    Wire,
+    in_a_thread_if,
+    translated,
+)
 from gateway.backends.scorer import ScoreRequest, Scores
 from gateway.ranking.normalize import Scale, out_of_range
 
@@ -37,6 +43,7 @@ class HttpScorer:
         scale: What the model's numbers are.
         facts: What is known about the backend; its model is sent and reported.
         model: The model to ask for; empty leaves the choice to the backend.
+        wire: Watches each call.
 
     """
 
@@ -51,6 +58,7 @@ class HttpScorer:
         scale: Scale,
         facts: Facts,
         model: str,
+        wire: Wire = UNWATCHED,
     ) -> None:
         self._name = name
         self._dialect = dialect
@@ -60,6 +68,7 @@ class HttpScorer:
             headers=headers,
             transport=transport,
             refusal=dialect.refusal,
+            wire=wire,
         )
         self._scale = scale
         self._facts = facts

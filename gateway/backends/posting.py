@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import httpx
 import orjson
@@ -43,6 +43,30 @@ class Answer:
     body: bytes
 
 
+class Wire(Protocol):
+    """Watches what goes over the wire to one endpoint."""
+
+    def sending(self) -> Mapping[str, str]:
+        """Give headers that go along with a call."""
+
+    def received(self, status: int, headers: Mapping[str, str]) -> None:
+        """Look at the head of an answer; names are in lower case."""
+
+
+class _Unwatched:
+    """Nobody looks."""
+
+    def sending(self) -> Mapping[str, str]:
+        """Add nothing."""
+        return {}
+
+    def received(self, status: int, headers: Mapping[str, str]) -> None:
+        """Look away."""
+
+
+UNWATCHED: Wire = _Unwatched()
+
+
 class Poster:
     """Posts to one endpoint.
 
@@ -53,6 +77,7 @@ class Poster:
         transport: The sockets; the caller closes it.
         refusal: What an answer other than success means to the vendor; None leaves it
             to its status.
+        wire: Watches each call.
 
     """
 
@@ -64,7 +89,9 @@ class Poster:
         headers: Mapping[str, str],
         transport: httpx.AsyncBaseTransport,
         refusal: Callable[[Refusal], BackendError | None],
+        wire: Wire = UNWATCHED,
     ) -> None:
+        self._wire = wire
         self._backend = backend
         self._url = httpx.URL(url)
         self._headers = {
@@ -85,7 +112,10 @@ class Poster:
 
         """
         request = httpx.Request(
-            "POST", self._url, headers=self._headers, content=payload
+            "POST",
+            self._url,
+            headers={**self._headers, **self._wire.sending()},
+            content=payload,
         )
         try:
             response = await send(self._transport, request)
@@ -95,6 +125,7 @@ class Poster:
             cause = type(error.__cause__ or error).__name__
             raise Unavailable(self._backend, f"no answer ({cause})") from error
         headers = {key.lower(): value for key, value in response.headers.items()}
+        self._wire.received(response.status_code, headers)
         if response.status_code != _OK:
             refusal = Refusal(
                 backend=self._backend,

@@ -138,9 +138,10 @@ class _Watched:
     ) -> None:
         status = self._status(error)
         duration_s = _now() - self._began
+        # First: its line names the trace, which is over after that.
+        self._emit(call_ended(self._call.method, status, duration_s, self._last))
         self._watching.ended(CallEnd(status, duration_s, self._messages))
         self._stack.close()
-        self._emit(call_ended(self._call.method, status, duration_s, self._last))
 
     def _status(self, error: BaseException | None) -> str:
         """Name the status that the caller sees."""

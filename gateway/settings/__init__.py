@@ -12,13 +12,14 @@ from gateway.settings.models import (
     Settings,
 )
 from gateway.settings.sources import load
-from gateway.settings.telemetry import LogSettings, TelemetrySettings
+from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 
 __all__ = [
     "LOCAL",
     "BackendSettings",
     "CacheSettings",
     "EmbedderSettings",
+    "Export",
     "LogSettings",
     "RetrievalSettings",
     "RouteSettings",

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context, ContextVar
 
 from opentelemetry import trace
+from opentelemetry.context import Context as OtelContext
 from opentelemetry.propagate import get_global_textmap
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -148,6 +149,12 @@ class Spans:
         return Open(span, before)
 
 
+def here() -> OtelContext | None:
+    """Give the span that is open here in OpenTelemetry's own terms; None: there is none."""
+    span = _here.get()
+    return None if span is None else trace.set_span_in_context(span)
+
+
 def say_here(attributes: Attributes) -> None:
     """Add attributes to the span that is open here, if any is."""
     span = _here.get()
@@ -175,6 +182,3 @@ def link_to(opened: Open, flight: Context) -> None:
     other = flight.get(_here)
     if opened.span is not None and other is not None:
         opened.span.add_link(other.get_span_context())
-
-
-__all__ = ["Link", "Open", "Spans", "link_to", "outgoing", "say_here"]

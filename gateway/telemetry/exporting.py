@@ -1,0 +1,139 @@
+"""Send spans away, in batches, without ever making a call wait.
+
+What cannot be sent is dropped and counted: a collector that is down costs neither memory
+nor time.
+"""
+
+from collections.abc import Callable, Sequence
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    ConsoleSpanExporter,
+    SpanExporter,
+    SpanExportResult,
+)
+
+from gateway.settings import Export
+
+EXPORT_TIMEOUT_S = 2
+"""For one batch. The default of ten seconds would hold up the end of the process."""
+
+
+class Delivery:
+    """What became of the spans so far.
+
+    Each number is written by one thread alone: the loop's, or the one that sends.
+    """
+
+    def __init__(self) -> None:
+        self.given = 0
+        self.taken = 0
+        self.refused = 0
+        self.failed = 0
+
+    @property
+    def waiting(self) -> int:
+        """Spans handed over and not yet taken to be sent."""
+        return self.given - self.taken
+
+    @property
+    def dropped(self) -> int:
+        """Spans not sent, for want of room or of a collector."""
+        return self.refused + self.failed
+
+
+class Batches(SpanProcessor):
+    """The SDK's batches, with a bound that counts what is beyond it.
+
+    Args:
+        exporter: Sends a batch.
+        delivery: Counts.
+        most: Spans that may wait.
+
+    """
+
+    def __init__(
+        self, exporter: SpanExporter, *, delivery: Delivery, most: int
+    ) -> None:
+        self._delivery = delivery
+        self._most = most
+        # With a little more room than is used: the SDK writes a line for each span that
+        # it has no room for.
+        self._batches = BatchSpanProcessor(
+            _Counted(exporter, delivery), max_queue_size=2 * most
+        )
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Do nothing yet."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Let it be sent, if there is room."""
+        if self._delivery.waiting >= self._most:
+            self._delivery.refused += 1
+            return
+        self._delivery.given += 1
+        self._batches.on_end(span)
+
+    def shutdown(self) -> None:
+        """Send what is left, and end."""
+        self._batches.shutdown()  # type: ignore[no-untyped-call]  # half typed
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what is there."""
+        return self._batches.force_flush(timeout_millis)
+
+
+class _Counted(SpanExporter):
+    """Counts what leaves, and what fails to."""
+
+    def __init__(self, exporter: SpanExporter, delivery: Delivery) -> None:
+        self._exporter = exporter
+        self._delivery = delivery
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send one batch."""
+        self._delivery.taken += len(spans)
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._exporter.export(spans)
+        finally:
+            if result is not SpanExportResult.SUCCESS:
+                self._delivery.failed += len(spans)
+        return result
+
+    def shutdown(self) -> None:
+        """End."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what is there."""
+        return self._exporter.force_flush(timeout_millis)
+
+
+def span_exporter(export: Export) -> SpanExporter | None:
+    """Make what sends spans where the environment says; None: nowhere."""
+    if export.exporter == "none":
+        return None
+    if export.exporter == "console":
+        return ConsoleSpanExporter()
+    return _OTLP[export.protocol]()
+
+
+def _over_grpc() -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)
+
+
+def _over_http() -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)
+
+
+_OTLP: dict[str, Callable[[], SpanExporter]] = {
+    "grpc": _over_grpc,
+    "http/protobuf": _over_http,
+}

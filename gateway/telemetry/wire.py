@@ -1,0 +1,55 @@
+"""What goes over the wire to a backend: the trace goes along, and facts come back.
+
+Only to backends that belong to whoever runs this gateway: a vendor has no use for our
+ids, and baggage of a caller goes to nobody.
+"""
+
+from collections.abc import Mapping
+
+import httpx
+
+from gateway.telemetry import semconv
+from gateway.telemetry.spans import Attributes, outgoing, say_here
+
+# text-embeddings-inference tells how long it took, in milliseconds.
+_TIMES = {
+    "x-queue-time": semconv.QUEUE_TIME,
+    "x-inference-time": semconv.INFERENCE_TIME,
+}
+_PER_SECOND = 1000.0
+
+
+class TracedWire:
+    """A `Wire` to one endpoint.
+
+    Args:
+        url: The endpoint.
+        propagate: Whether it takes part in our traces.
+
+    """
+
+    def __init__(self, url: str, *, propagate: bool) -> None:
+        parsed = httpx.URL(url)
+        port = parsed.port or {"https": 443}.get(parsed.scheme, 80)
+        self._propagate = propagate
+        self._attributes: Attributes = {
+            semconv.HTTP_METHOD: "POST",
+            semconv.SERVER_ADDRESS: parsed.host,
+            semconv.SERVER_PORT: port,
+            # A query or a user name could be a key.
+            semconv.URL: f"{parsed.scheme}://{parsed.host}:{port}{parsed.path}",
+        }
+
+    def sending(self) -> Mapping[str, str]:
+        """Say where a call goes, and give the headers that go along."""
+        say_here(self._attributes)
+        return outgoing() if self._propagate else {}
+
+    def received(self, status: int, headers: Mapping[str, str]) -> None:
+        """Say what came back."""
+        facts: dict[str, str | int | float] = {semconv.HTTP_STATUS: status}
+        for header, attribute in _TIMES.items():
+            took = headers.get(header, "")
+            if took.isascii() and took.isdigit():
+                facts[attribute] = int(took) / _PER_SECOND
+        say_here(facts)
