@@ -1,0 +1,74 @@
+"""An endpoint for Prometheus: `/metrics`, and nothing else."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+
+from gateway.telemetry.instruments import Instruments
+
+# What is under way at the end; a reader who does not read is not waited for.
+_CLOSING_S = 0.5
+
+
+class AddressError(Exception):
+    """The configured address cannot be listened on."""
+
+
+@asynccontextmanager
+async def scrape(instruments: Instruments, address: str) -> AsyncIterator[str]:
+    """Answer while the block runs; gives the address, with the port that was taken.
+
+    Args:
+        instruments: What is shown.
+        address: HOST:PORT; port 0 takes a free one.
+
+    Raises:
+        AddressError: In use, not ours, or not resolvable.
+
+    """
+
+    async def show(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(
+            ", ".join(request.headers.getall("Accept", ()))
+        )
+        instruments.look()
+        # Some milliseconds for a thousand series: not on the loop.
+        body = await asyncio.to_thread(encode, instruments.registry)
+        response = web.Response(body=body, headers={"Content-Type": content_type})
+        response.enable_compression()
+        return response
+
+    place = _bound(address)
+    app = web.Application()
+    app.router.add_get("/metrics", show)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, place).start()
+        yield f"{address.rpartition(':')[0]}:{place.getsockname()[1]}"
+    finally:
+        await runner.cleanup()
+        place.close()
+
+
+def _bound(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    try:
+        family, _, _, _, place = socket.getaddrinfo(
+            host.removeprefix("[").removesuffix("]"),
+            int(port),
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )[0]
+        return socket.create_server(place[:2], family=family)
+    except OSError as error:
+        # Python adds the address to the reason; a failed look-up has one of its own.
+        failed_lookup = isinstance(error, socket.gaierror)
+        reason = error.strerror if failed_lookup else os.strerror(error.errno or 0)
+        message = f"cannot show metrics on {address}: {reason}"
+        raise AddressError(message) from error
