@@ -141,7 +141,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local"},
-    "aiohttp": {"backends.transport"},
+    "aiohttp": {"backends.transport", "telemetry.scrape"},
     "cachetools": {"backends.local", "layers", "retrieval"},
     "google": {"rpc", "cli"},
     "grpc": {"rpc", "server", "cli"},

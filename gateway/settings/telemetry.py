@@ -14,6 +14,8 @@ _CAPTURES = ("NO_CONTENT", "SPAN_ONLY")
 _EXPORTERS = ("otlp", "console", "none")
 _PROTOCOLS = ("grpc", "http/protobuf")
 _GRPC_PORT = ":4317"
+_INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+_INTERVAL_S = 60.0
 
 Exporter = Literal["otlp", "console", "none"]
 Protocol = Literal["grpc", "http/protobuf"]
@@ -49,6 +51,8 @@ class TelemetrySettings(_Section):
     traces: Export = Field(default=Export(), exclude=True)
     metrics: Export = Field(default=Export(), exclude=True)
     logs: Export = Field(default=Export(), exclude=True)
+    metrics_interval_s: float = Field(default=_INTERVAL_S, exclude=True)
+    """Between two exports of metrics."""
     capture_content: bool = Field(default=False, exclude=True)
     """Whether traces quote queries and documents: only by an environment variable, so
     that no configuration file switches it on unnoticed."""
@@ -79,7 +83,11 @@ def from_environment(
     if capture not in _CAPTURES:
         problems.append(f"{_CAPTURE}: must be {_or(_CAPTURES)}")
     read = settings.model_copy(
-        update={**exports, "capture_content": capture == _CAPTURES[1]}
+        update={
+            **exports,
+            "metrics_interval_s": _interval_s(env, problems),
+            "capture_content": capture == _CAPTURES[1],
+        }
     )
     return read, tuple(problems)
 
@@ -105,6 +113,16 @@ def _export(signal: str, env: Mapping[str, str], problems: list[str]) -> Export:
         problems.append(f"OTEL_EXPORTER_OTLP_PROTOCOL: must be {_or(_PROTOCOLS)}")
         return Export()
     return Export.model_validate({"exporter": exporter, "protocol": protocol})
+
+
+def _interval_s(env: Mapping[str, str], problems: list[str]) -> float:
+    value = env.get(_INTERVAL, "").strip()
+    if not value:
+        return _INTERVAL_S
+    if not (value.isascii() and value.isdecimal() and int(value)):
+        problems.append(f"{_INTERVAL}: must be a number of milliseconds above 0")
+        return _INTERVAL_S
+    return int(value) / 1000
 
 
 def _of(signal: str, what: str, env: Mapping[str, str]) -> str:
