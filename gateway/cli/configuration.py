@@ -19,16 +19,22 @@ ConfigOption = Annotated[
 ]
 
 
-def configured(path: Path | None, *, address: str | None = None) -> Settings:
+def configured(
+    path: Path | None,
+    *,
+    address: str | None = None,
+    metrics_address: str | None = None,
+) -> Settings:
     """Read the configuration, or end the command with every problem, one a line.
 
     Args:
         path: The file, if the user names one.
         address: Replaces `server.address`.
+        metrics_address: Replaces `telemetry.metrics_address`.
 
     """
     try:
-        return load(path, address=address)
+        return load(path, address=address, metrics_address=metrics_address)
     except SettingsError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - a command

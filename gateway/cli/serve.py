@@ -21,15 +21,21 @@ def serve(
         str | None,
         typer.Option(help="HOST:PORT to listen on; port 0 takes a free one."),
     ] = None,
+    metrics_address: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of an endpoint for Prometheus, likewise."),
+    ] = None,
 ) -> None:
     """Listen until SIGTERM or SIGINT, then let the calls in flight finish."""
-    settings = configured(config, address=address)
-    from gateway.logs import log_to_stderr
+    settings = configured(config, address=address, metrics_address=metrics_address)
+    from gateway.logs import lines_to_stderr
     from gateway.server import AddressError
 
-    log_to_stderr()
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with (
+            lines_to_stderr(settings.logs),
+            asyncio.Runner(loop_factory=loop_factory()) as runner,
+        ):
             runner.run(_serve(settings))
     except AddressError as error:
         fail(str(error))
@@ -52,7 +58,7 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
-    async with gateway(settings, EventLog()) as running:
+    async with gateway(settings, EventLog(settings.logs)) as running:
         routes = ", ".join(
             f"{name} = {' > '.join(route.backends)}"
             for name, route in settings.routes.items()

@@ -1,0 +1,156 @@
+"""Lines, for people and for machines.
+
+A line is an object where its words are not needed yet: whoever writes makes them, beside
+the event loop.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from gateway.events import CallEnded
+
+
+class Told:
+    """What a line says: in words, and as fields."""
+
+    __slots__ = ()
+
+    @property
+    def message(self) -> str:
+        """Say beside the fields what it is about."""
+        return str(self)
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """Give the facts; texts among them are names, and few."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Told):
+    """What happened, with its words."""
+
+    words: str
+    facts: Mapping[str, object]
+
+    def __str__(self) -> str:
+        """Give its words."""
+        return self.words
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """Give the facts."""
+        return self.facts
+
+
+@dataclass(frozen=True, slots=True)
+class CallLine(Told):
+    """The one line of a call."""
+
+    call: CallEnded
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        call = self.call
+        name = call.method.rpartition("/")[2]
+        words = f"{name} {call.status} in {call.duration_s:.3f} s"
+        if not call.outcome:
+            return words
+        words += f": {call.outcome}"
+        if call.fallback_reason:
+            words += f" after {call.fallback_reason}"
+        if call.backend:
+            words += f" by {call.backend}"
+        if call.model:
+            words += f" ({call.model})"
+        attempts = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
+        return (
+            f"{words}, {call.search_method}, {call.candidates} candidates, "
+            f"{call.scored} scored, {call.cached} remembered, "
+            f"{call.returned} returned, {attempts}"
+        )
+
+    @property
+    def message(self) -> str:
+        """Say which call it was; the fields say the rest."""
+        return f"{self.call.method} {self.call.status}"
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """Give the facts, of an answer only where there was one."""
+        call = self.call
+        fields: dict[str, object] = {
+            "event": "call",
+            "method": call.method,
+            "status": call.status,
+            "duration_s": round(call.duration_s, 6),
+        }
+        if not call.outcome:
+            return fields
+        for name in ("outcome", "search_method", "fallback"):
+            fields[name] = getattr(call, name)
+        for name in ("fallback_reason", "route", "backend", "model"):
+            if value := getattr(call, name):
+                fields[name] = value
+        for name in ("candidates", "scored", "cached", "returned", "attempts"):
+            fields[name] = getattr(call, name)
+        fields["stages"] = {name: round(each, 6) for name, each in call.stages}
+        return fields
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A line that is to be written, with where and when it was said."""
+
+    created: float
+    """In seconds since 1970."""
+    level: str
+    logger: str
+    said: Told | str
+    trace_id: str = ""
+
+
+def for_people(entry: Entry) -> bytes:
+    """Write a line in words."""
+    # In the time of the place where people are.
+    when = datetime.fromtimestamp(entry.created, UTC).astimezone()
+    trace = f" trace_id={entry.trace_id}" if entry.trace_id else ""
+    line = (
+        f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03} "
+        f"{entry.level} {entry.logger}: {entry.said}{trace}"
+    )
+    return _in_one_line(line).encode() + b"\n"
+
+
+def for_machines(entry: Entry) -> bytes:
+    """Write a line as a JSON object."""
+    when = datetime.fromtimestamp(entry.created, UTC)
+    said = entry.said if isinstance(entry.said, Told) else None
+    line: dict[str, object] = {
+        "time": f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03}Z",
+        "level": entry.level,
+        "logger": entry.logger,
+        "message": said.message if said else entry.said,
+    }
+    if entry.trace_id:
+        line["trace_id"] = entry.trace_id
+    if said:
+        line.update(said.fields)
+    try:
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # half a character, as in the name of a broken file
+        line["message"] = _in_one_line(str(line["message"]))
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE, default=repr)
+
+
+def _in_one_line(text: str) -> str:
+    """Show what would end a line, or move a terminal's cursor, as Python does."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text
+    )
