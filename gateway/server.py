@@ -9,8 +9,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.concurrency import in_the_background
+from gateway.events import Emit
 from gateway.inspecting import Inspecting
 from gateway.loop_lag import LoopLag
+from gateway.observing import Observer
 from gateway.reranking import Reranking, Reserve
 from gateway.rpc import (
     backend_service,
@@ -21,6 +23,7 @@ from gateway.rpc import (
     search_service,
 )
 from gateway.rpc.backend_service import BackendService
+from gateway.rpc.calls import Calls
 from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
@@ -46,9 +49,8 @@ _SERVICES = (
     search_service.SERVICE,
 )
 
-_NEVER_REFUSED = frozenset(
-    {backend_service.SERVICE, health.SERVICE, reflection.SERVICE}
-)
+_NEVER_WATCHED = frozenset({health.SERVICE, *reflection.SERVICES})
+_NEVER_REFUSED = _NEVER_WATCHED | {backend_service.SERVICE}
 
 
 class AddressError(Exception):
@@ -68,6 +70,8 @@ class Server:
         inspecting: The use case behind BackendService.
         reserve: What of a caller's deadline is kept for the way back.
         settings: Address, limits and message sizes.
+        observer: Watches each call.
+        emit: Told how each call ended.
 
     """
 
@@ -80,19 +84,27 @@ class Server:
         inspecting: Inspecting,
         reserve: Reserve,
         settings: ServerSettings,
+        observer: Observer,
+        emit: Emit,
     ) -> None:
         self._settings = settings
         self._lag = LoopLag()
         self._watching = AsyncExitStack()
-        shedding = Shedding(
+        self._shedding = Shedding(
             max_calls=settings.max_calls,
             max_lag_s=settings.max_lag_s,
-            lag_s=lambda: self._lag.seconds(asyncio.get_running_loop().time()),
+            lag_s=self.lag_s,
             exempt=_NEVER_REFUSED,
         )
+        calls = Calls(
+            observer=observer,
+            emit=emit,
+            exempt=_NEVER_WATCHED,
+            allow_debug=settings.allow_debug,
+        )
         self._server = grpc.aio.server(
-            # What is refused for overload is not worth a guard's work.
-            interceptors=[shedding, Guard()],
+            # All is seen, and what is refused for overload is not worth a guard's work.
+            interceptors=[calls, self._shedding, Guard()],
             options=[
                 # By default a second gateway would bind the same port without a word,
                 # and each would get half of the calls.
@@ -121,6 +133,15 @@ class Server:
         self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         enable_reflection((*_SERVICES, health.SERVICE), self._server)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are served now."""
+        return self._shedding.calls
+
+    def lag_s(self) -> float:
+        """Tell how late this process comes to its work."""
+        return self._lag.seconds(asyncio.get_running_loop().time())
 
     async def start(self) -> str:
         """Bind, listen, and give the address, with the port that was taken.

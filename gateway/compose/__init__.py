@@ -10,7 +10,7 @@ from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
 from gateway.compose.http_backend import http_backend
 from gateway.compose.local_backend import local_backend
-from gateway.compose.memories import NO_MEMORIES, memories
+from gateway.compose.memories import NO_MEMORIES, Memories, memories
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.compose.stack import Leaf, Surroundings, stack
@@ -25,6 +25,8 @@ from gateway.server import Server, check_free
 from gateway.settings import LOCAL, BackendSettings, Settings
 from gateway.settings.models import NO_ENGINE
 from gateway.storing import Storing, StoringLimits
+from gateway.telemetry.running import Running as Telemetry
+from gateway.telemetry.running import telemetry
 
 __all__ = ["NO_MEMORIES", "Gateway", "Leaf", "Surroundings", "gateway", "stack"]
 
@@ -36,6 +38,8 @@ class Gateway:
     address: str
     """HOST:PORT, with the port that was taken."""
     server: Server
+    metrics_address: str
+    """The same of the endpoint for Prometheus; empty: there is none."""
 
 
 @asynccontextmanager
@@ -49,12 +53,15 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
     # First of all: models and collections take seconds to open.
     check_free(settings.server)
     watch = Watch()
-
-    def tell(event: Event) -> None:
-        watch(event)
-        emit(event)
-
     async with AsyncExitStack() as parts:
+        # Last to end: it tells of the end of all the others.
+        told = await parts.enter_async_context(telemetry(settings.telemetry))
+        listeners: tuple[Emit, ...] = (watch, emit, *told.listeners)
+
+        def tell(event: Event) -> None:
+            for listen in listeners:
+                listen(event)
+
         # A backend used in two routes has one stack: one queue, one limit.
         chance = Random()  # noqa: S311 - for pauses, no secrets
         around = Surroundings(
@@ -63,6 +70,8 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             ),
             chance=chance,
             emit=tell,
+            observer=told.observer,
+            wire=told.wire,
         )
         backends = {
             name: await _backend(name, backend, around, parts)
@@ -77,7 +86,11 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             share=settings.server.reserve_share,
             least_s=settings.server.reserve_least_s,
         )
-        reranking = Reranking(routes=_routes(settings, backends), reserve=reserve)
+        reranking = Reranking(
+            routes=_routes(settings, backends),
+            reserve=reserve,
+            observer=told.observer,
+        )
         server = Server(
             reranking=reranking,
             searching=Searching(
@@ -87,6 +100,7 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
                 routes=_search_routes(settings, backends),
                 reserve=reserve,
                 timeout_s=settings.retrieval.timeout_s,
+                observer=told.observer,
             ),
             storing=Storing(
                 retriever=engine,
@@ -103,11 +117,35 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             ),
             reserve=reserve,
             settings=settings.server,
+            observer=told.observer,
+            emit=tell,
         )
+        _expect(settings, told, server, around.memories)
         address = await server.start()
         # What a test or a command leaves without stopping is not waited for.
         parts.push_async_callback(server.stop, grace_s=0)
-        yield Gateway(address=address, server=server)
+        yield Gateway(
+            address=address, server=server, metrics_address=told.metrics_address
+        )
+
+
+def _expect(
+    settings: Settings, told: Telemetry, server: Server, memories: Memories
+) -> None:
+    """Show what there is before anything happens, and what only has a value now."""
+    shown = told.instruments
+    shown.watch_server(lag_s=server.lag_s, in_flight=lambda: server.in_flight)
+    if memory := memories.process:
+        shown.watch_memory(
+            entries=lambda: memory.entries,
+            used_bytes=lambda: memory.used_bytes,
+            expired=lambda: memory.expired,
+            displaced=lambda: memory.displaced,
+        )
+    for name in settings.backends:
+        shown.expect_backend(name)
+    for route in settings.routes.values():
+        shown.expect_fallbacks(route.backends[0])
 
 
 def _used(settings: Settings) -> set[str]:

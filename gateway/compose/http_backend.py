@@ -63,6 +63,9 @@ async def http_backend(
     scale = dialect.scale or settings.scale
     if scale is None:  # the settings were checked for it
         raise AssertionError(name)
+    # A vendor has no use for our ids; who runs a server of their own may want to see its
+    # part of a trace.
+    propagate = not dialect.home if settings.propagate is None else settings.propagate
     leaf = Leaf(
         scorers=tuple(
             HttpScorer(
@@ -74,6 +77,7 @@ async def http_backend(
                 scale=scale,
                 facts=facts,
                 model=settings.model,
+                wire=around.wire(endpoint.rerank, propagate=propagate),
             )
             for endpoint in endpoints
         ),

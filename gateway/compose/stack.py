@@ -1,10 +1,12 @@
 """The layers around one backend: which, in which order, and why."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
 from gateway.backends.facts import Facts
+from gateway.backends.posting import UNWATCHED, Wire
 from gateway.backends.scorer import Scorer
 from gateway.compose.memories import Memories
 from gateway.events import CircuitChanged, Emit, Event
@@ -81,6 +83,8 @@ class Surroundings:
     """Told what happens."""
     observer: Observer = UNOBSERVED
     """Watches what takes time."""
+    wire: Callable[..., Wire] = lambda *_, **__: UNWATCHED
+    """Watches the calls to an endpoint (`gateway.telemetry.running.Running.wire`)."""
 
 
 def stack(

@@ -145,8 +145,13 @@ async def _refuse(context: _Context, error: Exception) -> NoReturn:
 
 async def abort(context: _Context, status: grpc.Status) -> NoReturn:
     """End a call with a status, without a word in the log where nobody is there."""
+    # What was set before, such as the trace's id, would be replaced.
+    before = tuple(context.trailing_metadata() or ())
+    trailers = tuple(status.trailing_metadata or ())
     try:
-        await context.abort_with_status(status)
+        await context.abort(
+            status.code, status.details or "", trailing_metadata=(*before, *trailers)
+        )
     except BaseError as error:
         if _means_that_nobody_is_there(error):
             _end_quietly(error)

@@ -9,6 +9,8 @@ from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_reflection.v1alpha import reflection
 
 SERVICE = reflection.SERVICE_NAME
+SERVICES = (SERVICE, "grpc.reflection.v1.ServerReflection")
+"""What tools ask: newer ones for the second, and then for the first."""
 
 
 def enable_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:

@@ -64,6 +64,11 @@ class Shedding(ServerInterceptor):
         self._count()
         return await continuation(handler_call_details)
 
+    @property
+    def calls(self) -> int:
+        """Calls in flight that count."""
+        return self._calls
+
     def _count(self) -> None:
         # gRPC runs each call, from here to its end, in one task. A handler would not do
         # to count in: a caller who leaves while his message is read never gets there.

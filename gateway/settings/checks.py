@@ -37,6 +37,7 @@ _HTTP_ONLY = (
     "api_key_file",
     "max_documents",
     "listwise",
+    "propagate",
 )
 _LARGEST_PORT = 65535
 _LOCAL_ONLY = ("threads", "max_cache_bytes", "max_tokens", "revision")

@@ -249,6 +249,10 @@ class BackendSettings(_Section):
     max_cache_bytes: Annotated[int, Field(ge=0)] | None = None
     """Local only: for remembered encodings, about 120 KB a document; unset: 256 MiB."""
 
+    propagate: bool | None = None
+    """Whether traces go on in it, by the header `traceparent`; unset: where its operator
+    runs it, and not with a vendor."""
+
     api_key: SecretStr | None = Field(default=None, exclude=True)
     """The key itself: read from its place, never from the configuration."""
     problem: str = ""

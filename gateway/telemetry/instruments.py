@@ -249,6 +249,10 @@ class Instruments:
             _shown(self._serving, in_flight),
         )
 
+    def watch_export(self, signal: str, *, dropped: Read) -> None:
+        """Show what was not sent of one signal, such as `traces`."""
+        self._readings.append(_added(self._dropped, dropped, signal))
+
     def look(self) -> None:
         """Read all that is watched: before numbers are shown, on the event loop."""
         for read in self._readings:

@@ -5,13 +5,13 @@ to decide for them. Only this process's part of a trace is known here.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from gateway.telemetry import semconv
+from gateway.telemetry.exporting import Delivery
 
 _MOST_TRACES = 2000
 """That wait for their end at once. Each of a few kilobytes."""
@@ -30,7 +30,7 @@ class Tail(SpanProcessor):
         after: Gets what is kept.
         slow_s: A call that takes longer is kept.
         share: Of the other traces, by their ids: all gateways keep the same ones.
-        dropped: Told of spans that could not wait, since too many did.
+        delivery: Counts spans that could not wait, since too many did.
 
     """
 
@@ -40,12 +40,12 @@ class Tail(SpanProcessor):
         *,
         slow_s: float,
         share: float,
-        dropped: Callable[[int], None],
+        delivery: Delivery,
     ) -> None:
         self._after = after
         self._slow_ns = slow_s * _NANOS
         self._share = share
-        self._dropped = dropped
+        self._delivery = delivery
         self._waiting: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -64,7 +64,7 @@ class Tail(SpanProcessor):
                     self._after.on_end(each)
         elif len(self._waiting) > _MOST_TRACES:
             _, left_out = self._waiting.popitem(last=False)
-            self._dropped(len(left_out))
+            self._delivery.refused += len(left_out)
 
     def shutdown(self) -> None:
         """End."""

@@ -1,0 +1,184 @@
+"""Put telemetry together as the configuration and `OTEL_*` want it, and take it apart."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from opentelemetry.sdk.resources import (
+    SERVICE_INSTANCE_ID,
+    SERVICE_NAME,
+    SERVICE_VERSION,
+    Resource,
+)
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+from gateway.backends.posting import UNWATCHED, Wire
+from gateway.events import Event
+from gateway.observing import UNOBSERVED, Observer
+from gateway.settings import TelemetrySettings
+from gateway.telemetry import semconv
+from gateway.telemetry.aside import aside
+from gateway.telemetry.content import Content
+from gateway.telemetry.exporting import Batches, Delivery, span_exporter
+from gateway.telemetry.instruments import Instruments
+from gateway.telemetry.log_records import LogRecords, logger_provider
+from gateway.telemetry.measures import Measures
+from gateway.telemetry.observer import Telemetry
+from gateway.telemetry.push import Push, exporter
+from gateway.telemetry.scrape import scrape
+from gateway.telemetry.spans import Spans
+from gateway.telemetry.tail import Tail
+from gateway.telemetry.wire import TracedWire
+
+_NAME = "rerank-gateway"
+
+_CLOSING_S = 2.5
+"""For what was not sent yet, of all signals together; then it is left behind."""
+
+_MOST_WAITING = 4096
+"""Spans that may wait to be sent: some seconds of a busy gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Telemetry at work."""
+
+    observer: Observer
+    listeners: tuple[Callable[[Event], None], ...]
+    """Told of events."""
+    instruments: Instruments
+    propagates: bool
+    """Whether traces go on in backends."""
+    metrics_address: str = ""
+    """HOST:PORT of the endpoint for Prometheus; empty: there is none."""
+
+    def wire(self, url: str, *, propagate: bool) -> Wire:
+        """Watch the calls to an endpoint.
+
+        Args:
+            url: The endpoint.
+            propagate: Whether it takes part in our traces.
+
+        """
+        if not self.propagates:
+            return UNWATCHED
+        return TracedWire(url, propagate=propagate)
+
+
+@asynccontextmanager
+async def telemetry(
+    settings: TelemetrySettings, *, ids: IdGenerator | None = None
+) -> AsyncIterator[Running]:
+    """Listen while the block runs, and send what is left at its end, within 3 s.
+
+    Where nothing is exported nothing is made, and nobody listens.
+
+    Args:
+        settings: What is told, and where it goes.
+        ids: Makes the ids of traces and spans; None: at random.
+
+    Raises:
+        AddressError: The endpoint for Prometheus cannot listen where it should.
+
+    """
+    counts = bool(settings.metrics_address) or settings.metrics.exporter != "none"
+    sender = span_exporter(settings.traces)
+    resource = _resource()
+    instruments = Instruments()
+    closing: list[Callable[[], None]] = []
+    listeners: list[Callable[[Event], None]] = []
+    tracer = None
+    if sender:
+        delivery = Delivery()
+        processor: SpanProcessor = Batches(
+            sender, delivery=delivery, most=_MOST_WAITING
+        )
+        if settings.keep == "notable":
+            processor = Tail(
+                processor,
+                slow_s=settings.slow_s,
+                share=settings.keep_share,
+                delivery=delivery,
+            )
+        provider = TracerProvider(
+            resource=resource, id_generator=ids, shutdown_on_exit=False
+        )
+        provider.add_span_processor(processor)
+        instruments.watch_export("traces", dropped=lambda: delivery.dropped)
+        tracer = provider.get_tracer(semconv.SCOPE)
+        closing.append(provider.shutdown)
+    if logs := logger_provider(settings.logs, resource):
+        listeners.append(LogRecords(logs.get_logger(semconv.SCOPE)))
+        closing.append(logs.shutdown)
+    observer: Observer = UNOBSERVED
+    if counts or tracer:
+        content = Content(texts=settings.capture_content, ids=settings.document_ids)
+        if tracer:
+            content.announce()
+        heard = Telemetry(spans=Spans(tracer), instruments=instruments, content=content)
+        observer = heard
+        listeners += [heard, Measures(instruments)]
+    ending = _Ending(closing)
+    async with AsyncExitStack() as parts:
+        parts.push_async_callback(ending.waited)
+        if settings.metrics.exporter != "none":
+            push = Push(
+                instruments=instruments,
+                exporter=exporter(settings),
+                resource=resource,
+                interval_s=settings.metrics_interval_s,
+            )
+            await parts.enter_async_context(push.running())
+        # First to end, beside the last push: a collector that does not answer one of them
+        # answers none.
+        parts.callback(ending.begin)
+        address = ""
+        if settings.metrics_address:
+            address = await parts.enter_async_context(
+                scrape(instruments, settings.metrics_address)
+            )
+        yield Running(
+            observer=observer,
+            listeners=tuple(listeners),
+            instruments=instruments,
+            propagates=tracer is not None,
+            metrics_address=address,
+        )
+
+
+class _Ending:
+    """Closes what sends, all at once, and waits no longer than all may take together."""
+
+    def __init__(self, closing: list[Callable[[], None]]) -> None:
+        self._closing = closing
+        self._under_way: list[asyncio.Future[None]] = []
+        self._until = 0.0
+
+    def begin(self) -> None:
+        self._until = asyncio.get_running_loop().time() + _CLOSING_S
+        self._under_way = [aside(close) for close in self._closing]
+
+    async def waited(self) -> None:
+        if self._under_way:
+            left_s = self._until - asyncio.get_running_loop().time()
+            await asyncio.wait(self._under_way, timeout=max(left_s, 0))
+
+
+def _resource() -> Resource:
+    """Say who tells all this; what `OTEL_*` says of it counts more than we do."""
+    said = Resource.create()
+    ours = Resource(
+        {
+            SERVICE_NAME: _NAME,
+            SERVICE_VERSION: version(_NAME),
+            SERVICE_INSTANCE_ID: str(uuid.uuid4()),
+        }
+    )
+    named = str(said.attributes.get(SERVICE_NAME, ""))
+    if named.startswith("unknown_service"):
+        return said.merge(ours)
+    return ours.merge(said)
