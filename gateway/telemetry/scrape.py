@@ -33,9 +33,12 @@ async def scrape(instruments: Instruments, address: str) -> AsyncIterator[str]:
     """
 
     async def show(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(
-            ", ".join(request.headers.getall("Accept", ()))
-        )
+        try:
+            encode, content_type = choose_encoder(
+                ",".join(request.headers.getall("Accept", ()))
+            )
+        except TypeError:  # it compares versions without a look at what they are
+            encode, content_type = choose_encoder("")
         instruments.look()
         # Some milliseconds for a thousand series: not on the loop.
         body = await asyncio.to_thread(encode, instruments.registry)
