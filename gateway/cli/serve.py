@@ -64,6 +64,8 @@ async def _serve(settings: Settings) -> None:
             for name, route in settings.routes.items()
         )
         _log.info("listening on %s, routes: %s", running.address, routes)
+        if running.metrics_address:
+            _log.info("metrics at http://%s/metrics", running.metrics_address)
         await stop.wait()
         grace_s = settings.server.grace_s
         _log.info("stopping: calls in flight have %.0f s to finish", grace_s)
