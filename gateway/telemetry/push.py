@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _SENDING_S = 2.0
 """One try may take so long, with what is tried again within it."""
-_CLOSING_S = 2.5
+_CLOSING_S = 2.25
 """The last one, with one that is under way before it; then the collector misses it."""
 _SHUTTING_S = 0.2
 
