@@ -59,6 +59,8 @@ class Execution:
     stages: tuple[Stage, ...] = ()
     scored_count: int = 0
     cached_count: int = 0
+    oldest_s: float = 0.0
+    """How long ago the first of the remembered scores was given; 0: none is."""
     unscored_indexes: tuple[int, ...] = ()
     truncated_indexes: tuple[int, ...] = ()
     min_score_applied: bool = False

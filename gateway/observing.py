@@ -39,6 +39,8 @@ class Call:
     """What the caller sent beside the message. Never to be recorded."""
     streams: bool = False
     """It may have several answers."""
+    debug: bool = False
+    """The caller wants to know how its answer came about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,12 @@ class Observer(Protocol):
     def attempt(
         self, *, backend: str, remote: bool, document_count: int
     ) -> AbstractContextManager[Tell[Attempt]]:
-        """Watch one call to a backend.
+        """Watch one call to a backend, or to the embedder.
 
         Args:
             backend: Its configured name.
             remote: It runs in another process.
-            document_count: How many documents it is asked about.
+            document_count: How many texts it is asked about, beside a query.
 
         """
 

@@ -64,6 +64,7 @@ def scored(
         stages=(stage,),
         scored_count=sum(number is not None for number in raw),
         cached_count=len(scores.cached),
+        oldest_s=scores.oldest_s,
         unscored_indexes=tuple(i for i, number in enumerate(raw) if number is None),
         truncated_indexes=tuple(indexes[place] for place in sorted(scores.truncated)),
         min_score_applied=min_score_applied,

@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "retrieval",
         "ranking",
         "concurrency",
+        "observing",
         "backends.dialect",
         "backends.dialects",
         "backends.errors",

@@ -5,16 +5,20 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from gateway.backends.errors import Misconfigured
+from gateway.compose import NO_MEMORIES, Surroundings
 from gateway.compose.embedder import embedder
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.retrieval.embedder import Purpose
 from gateway.retrieval.retriever import DamagedStore, EngineSwitchedOff, Retriever
 from gateway.settings import EmbedderSettings, RetrievalSettings, load
+
+ALONE = Surroundings(NO_MEMORIES, Random(7), lambda _: None)
 
 pytestmark = pytest.mark.real_time
 
@@ -62,14 +66,12 @@ async def test_a_folder_of_somebody_else_is_left_alone(
 
 
 async def test_no_embedder_is_none(parts: AsyncExitStack) -> None:
-    assert (
-        await embedder(EmbedderSettings(dialect="none"), lambda _: None, parts) is None
-    )
+    assert await embedder(EmbedderSettings(dialect="none"), ALONE, parts) is None
 
 
 async def test_an_embedder_without_its_key_says_so(parts: AsyncExitStack) -> None:
     settings = EmbedderSettings(dialect="cohere", model="m", problem="no key")
-    made = await embedder(settings, lambda _: None, parts)
+    made = await embedder(settings, ALONE, parts)
     assert made is not None
     with pytest.raises(Misconfigured, match="embedder: no key"):
         await made.embed(["a"], purpose=Purpose.QUERY, deadline=FOREVER)
@@ -78,7 +80,7 @@ async def test_an_embedder_without_its_key_says_so(parts: AsyncExitStack) -> Non
 async def test_the_built_in_embedder_is_shared_and_remembers(
     parts: AsyncExitStack,
 ) -> None:
-    made = await embedder(EmbedderSettings(), lambda _: None, parts)
+    made = await embedder(EmbedderSettings(), ALONE, parts)
     assert made is not None
     first = await made.embed(["a"], purpose=Purpose.QUERY, deadline=FOREVER)
     again = await made.embed(["a"], purpose=Purpose.QUERY, deadline=FOREVER)
@@ -93,7 +95,7 @@ async def test_what_is_switched_off_is_not_listed(
     engine = await retriever(off.retrieval, parts)
     assert services(off, retriever=engine, embedder=None) == {}
     on = load(environ={"HOME": str(tmp_path)})
-    made = await embedder(on.embedder, lambda _: None, parts)
+    made = await embedder(on.embedder, ALONE, parts)
     listed = services(on, retriever=engine, embedder=made)
     assert sorted(listed) == ["embedder", "retrieval"]
     assert await listed["embedder"].probe(FOREVER) == "all-minilm-l6-v2"

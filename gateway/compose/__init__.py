@@ -81,7 +81,7 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
         engine = await retriever(settings.retrieval, parts)
         vectors = None
         if settings.retrieval.engine != NO_ENGINE:
-            vectors = await embedder(settings.embedder, tell, parts)
+            vectors = await embedder(settings.embedder, around, parts)
         reserve = Reserve(
             share=settings.server.reserve_share,
             least_s=settings.server.reserve_least_s,

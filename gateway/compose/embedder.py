@@ -7,9 +7,9 @@ from gateway.backends.endpoint import locate
 from gateway.backends.facts import Facts
 from gateway.backends.transport import open_transport
 from gateway.compose.encoder import CannotOpen, bundled_encoder
+from gateway.compose.stack import Surroundings
 from gateway.concurrency import in_the_background
 from gateway.discovery import Discovery
-from gateway.events import Emit
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.embedders import DIALECTS
 from gateway.retrieval.embedders.refusing import RefusingEmbedder
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 async def embedder(
-    settings: EmbedderSettings, emit: Emit, parts: AsyncExitStack
+    settings: EmbedderSettings, around: Surroundings, parts: AsyncExitStack
 ) -> Embedder | None:
     """Put the layers around what makes vectors; None: only callers bring vectors.
 
     Args:
         settings: Its configuration, which was checked.
-        emit: Told what happens.
+        around: What all backends have in common.
         parts: Ends what is begun here.
 
     """
@@ -38,6 +38,7 @@ async def embedder(
     try:
         # The base install has no numpy, which they all need.
         from gateway.retrieval.embedders.batch import Batch
+        from gateway.retrieval.embedders.record import Record
         from gateway.retrieval.embedders.remember import Remember
         from gateway.retrieval.embedders.timeout import Timeout
 
@@ -45,7 +46,7 @@ async def embedder(
             leaf, facts, in_flight = await _local(settings, parts)
         else:
             dialect = DIALECTS[settings.dialect]
-            leaf, facts, in_flight = await _http(settings, dialect, emit, parts)
+            leaf, facts, in_flight = await _http(settings, dialect, around, parts)
     except CannotOpen as error:
         return RefusingEmbedder(name=EMBEDDER, problem=str(error))
     except ImportError as error:
@@ -53,6 +54,13 @@ async def embedder(
         return RefusingEmbedder(name=EMBEDDER, problem=problem)
     made: Embedder = Timeout(
         leaf, backend=EMBEDDER, attempt_s=settings.timeout_s, fair_s=settings.fair_s
+    )
+    # Above Timeout: a call that took too long is reported as one.
+    made = Record(
+        made,
+        backend=EMBEDDER,
+        remote=settings.dialect != LOCAL,
+        observer=around.observer,
     )
     # Above Timeout: each batch has the whole limit.
     made = Batch(made, backend=EMBEDDER, facts=facts, in_flight=in_flight)
@@ -77,7 +85,10 @@ async def _local(
 
 
 async def _http(
-    settings: EmbedderSettings, dialect: "Dialect", emit: Emit, parts: AsyncExitStack
+    settings: EmbedderSettings,
+    dialect: "Dialect",
+    around: Surroundings,
+    parts: AsyncExitStack,
 ) -> tuple[Embedder, Facts, int]:
     from gateway.retrieval.embedders.http import HttpEmbedder
 
@@ -99,7 +110,7 @@ async def _http(
             headers=headers,
             transport=transport,
             facts=facts,
-            emit=emit,
+            emit=around.emit,
         )
         await parts.enter_async_context(in_the_background(discovery.run()))
     leaf = HttpEmbedder(
@@ -111,5 +122,6 @@ async def _http(
         facts=facts,
         model=settings.model,
         dimension=settings.dimension,
+        wire=around.wire(endpoint.rerank, propagate=not dialect.home),
     )
     return leaf, facts, settings.max_in_flight or dialect.max_in_flight

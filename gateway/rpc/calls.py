@@ -79,7 +79,7 @@ class Calls(ServerInterceptor):
 
         def watched(context: _Context) -> _Watched:
             return _Watched(
-                Call(method, metadata, streams=handler.response_streaming),
+                Call(method, metadata, streams=handler.response_streaming, debug=debug),
                 context,
                 began=began,
                 observer=self._observer,

@@ -7,7 +7,7 @@ from typing import Self
 from gateway.backends.errors import Attempt
 from gateway.telemetry import semconv
 from gateway.telemetry.instruments import Instruments
-from gateway.telemetry.spans import Attributes, Open, Spans
+from gateway.telemetry.spans import Open, Spans
 
 # The method of every call that goes out; a model in this process is asked without one.
 _POST = "POST"
@@ -55,11 +55,12 @@ class AttemptWatch:
         self._instruments = instruments
         self._backend = backend
         self._remote = remote
-        self._attributes: Attributes = {
+        self._attributes: dict[str, str | int] = {
             semconv.BACKEND: backend,
             semconv.CANDIDATES: document_count,
-            semconv.ATTEMPT: number,
         }
+        if number:
+            self._attributes[semconv.ATTEMPT] = number
         self._began: float
         self._ended: Attempt | None = None
         self._open: Open

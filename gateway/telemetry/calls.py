@@ -78,6 +78,7 @@ class CallWatch:
                 semconv.SPAN_KIND: semconv.CHAIN,
                 semconv.RPC_SYSTEM: semconv.GRPC,
                 semconv.RPC_METHOD: method,
+                **({semconv.DEBUG: True} if self._call.debug else {}),
             },
         )
         self._before = current.get()

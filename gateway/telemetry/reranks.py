@@ -92,6 +92,7 @@ class RerankWatch:
             _NAME,
             {
                 semconv.SPAN_KIND: semconv.RERANKER,
+                semconv.GENAI_OPERATION: semconv.RERANK,
                 semconv.ROUTE: ask.route,
                 semconv.CANDIDATES: len(ask.documents),
                 semconv.BUDGET: self._budget_s,
@@ -182,7 +183,14 @@ class RerankWatch:
         if execution.backend:
             self._open.say({semconv.BACKEND: execution.backend})
         if execution.model:
-            self._open.say({semconv.MODEL: execution.model})
+            self._open.say(
+                {
+                    semconv.MODEL: execution.model,
+                    semconv.GENAI_MODEL: execution.model,
+                }
+            )
+        if execution.cached_count:
+            self._open.say({semconv.CACHE_AGE: execution.oldest_s})
         if execution.scale:
             self._open.say({semconv.SCALE: execution.scale.lower()})
         if execution.fallback_reason:

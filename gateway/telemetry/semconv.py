@@ -54,6 +54,12 @@ INPUT: Final = "input.value"
 RETRIEVED: Final = "retrieval.documents"
 RERANKED: Final = "reranker.output_documents"
 
+# OpenTelemetry: generative models. It has no rerank yet; the name is what others use.
+
+GENAI_OPERATION: Final = "gen_ai.operation.name"
+GENAI_MODEL: Final = "gen_ai.request.model"
+RERANK: Final = "rerank"
+
 # Of our own.
 
 SEARCH_METHOD: Final = "rerank_gateway.search_method"
@@ -76,7 +82,6 @@ CACHED: Final = "rerank_gateway.cached.count"
 RETURNED: Final = "rerank_gateway.returned.count"
 TRUNCATED: Final = "rerank_gateway.truncated.count"
 BUDGET: Final = "rerank_gateway.deadline.budget"
-TIMEOUT: Final = "rerank_gateway.timeout"
 RESULT_IDS: Final = "rerank_gateway.result.ids"
 RESULT_SCORES: Final = "rerank_gateway.result.scores"
 RESULT_RANKS_BEFORE: Final = "rerank_gateway.result.ranks_before"

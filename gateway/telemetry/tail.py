@@ -23,6 +23,8 @@ _RANDOM_PART = 2**56
 class Tail(SpanProcessor):
     """Passes on the traces with an error, a fallback or a slow call, and some others.
 
+    Also those whose caller asked how the answer came about.
+
     The spans of a trace wait until the RPC that they belong to ends. Those that end later
     follow it, or are left out with it, as long as it is remembered.
 
@@ -96,4 +98,5 @@ def _is_notable(span: ReadableSpan) -> bool:
     return (
         span.status.status_code is StatusCode.ERROR
         or semconv.FALLBACK_REASON in attributes
+        or semconv.DEBUG in attributes
     )

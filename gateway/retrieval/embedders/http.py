@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from gateway.backends.errors import Malformed
 from gateway.backends.facts import LONGEST_NAME, Facts
-from gateway.backends.posting import Poster, in_a_thread_if, translated
+from gateway.backends.posting import (
+    UNWATCHED,
+    Poster,
+    Wire,
+    in_a_thread_if,
+    translated,
+)
 from gateway.retrieval.embedder import Embeddings, Purpose, refuse_blank
 from gateway.retrieval.embedders.dialect import Call, Decoded, Dialect
 from gateway.retrieval.embedders.vectors import unit_vectors
@@ -48,6 +54,7 @@ class HttpEmbedder:
             names none.
         model: The model to ask for; empty leaves the choice to the backend.
         dimension: How many numbers a vector must have; None: as the first answer has.
+        wire: Watches each call.
 
     """
 
@@ -62,6 +69,7 @@ class HttpEmbedder:
         facts: Facts,
         model: str,
         dimension: int | None,
+        wire: Wire = UNWATCHED,
     ) -> None:
         self._name = name
         self._dialect = dialect
@@ -71,6 +79,7 @@ class HttpEmbedder:
             headers=headers,
             transport=transport,
             refusal=dialect.refusal,
+            wire=wire,
         )
         self._facts = facts
         self._model = model
