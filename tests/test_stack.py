@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from gateway.backends.errors import BackendError, TimedOut, TooLarge
+from gateway.backends.errors import BackendError, CircuitOpen, TimedOut, TooLarge
 from gateway.backends.scorer import ScoreRequest
 from tests.support.scorers import (
     FakeScorer,
@@ -64,3 +64,13 @@ async def test_one_chunk_that_is_late_gives_the_slots_of_all_back() -> None:
     assert (await quick.score(asking("7", "8", "9"))).complete
     with pytest.raises(BackendError):
         await scorer.score(asking("0", "1", "2"))
+
+
+async def test_an_answer_that_comes_too_late_opens_the_circuit() -> None:
+    leaf = FakeScorer(hangs())
+    scorer = stacked(leaf, failures_in_a_row=1)
+    with pytest.raises(TimedOut):
+        await scorer.score(asking("1"))
+    with pytest.raises(CircuitOpen):
+        await scorer.score(asking("2"))
+    assert len(leaf.requests) == 1
