@@ -39,7 +39,8 @@ def methods() -> list[Builder[Panel]]:
         ),
         lines(
             "Latency by search method",
-            "The chosen quantile. Each dot is a trace: a click opens it.",
+            "The chosen quantile. Each dot is a single call: a click opens its trace, if it is "
+            "among those that are kept.",
             Query(
                 SPANS.quantile(
                     "$quantile", _DURATION, _SERVER, _CHOSEN, _ANSWERED, by=_METHOD
