@@ -17,6 +17,7 @@ _VARIABLES = {
     "$instance": ".*",
     "$backend": ".*",
     "$search_method": ".*",
+    "${search_method:regex}": ".*",
     "$quantile": "0.95",
     "$price": "2",
 }

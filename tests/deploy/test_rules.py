@@ -1,5 +1,6 @@
 """Prometheus itself says that rules are right, and that each alert fires and ends."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy import drawn
 from tests.deploy.places import OBSERVABILITY
 from tests.deploy.prometheus_server import binary
 
@@ -68,6 +70,29 @@ def test_each_alert_says_what_it_means_and_what_to_do(alert: dict[str, Any]) -> 
     assert not summary.endswith(".")
     for key in ("description", "runbook"):
         assert alert["annotations"][key].endswith("."), key
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_a_runbook_names_panels_and_rows_that_there_are(alert: dict[str, Any]) -> None:
+    titles = {
+        panel["title"].partition(":")[0]
+        for dashboard in drawn.dashboards().values()
+        for panel in dashboard["panels"]
+    }
+    runbook = alert["annotations"]["runbook"]
+    named = re.findall(r'"([A-Z][^"]+)"|\brow (\w+)', runbook)
+    assert {panel or row for panel, row in named} <= titles
+
+
+def test_the_readme_lists_every_alert() -> None:
+    listed = re.findall(
+        r"^\| `(\w+)` \| (\w+) \|",
+        (OBSERVABILITY / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert sorted(listed) == sorted(
+        (alert["alert"], alert["labels"]["severity"]) for alert in ALERTS
+    )
 
 
 def _promtool(*arguments: str | Path) -> str:

@@ -124,14 +124,16 @@ def single_calls() -> list[Builder[Panel]]:
         traces(
             "Answered only after a failed attempt",
             "Reranked in the end, by a retry, a hedge or the next backend of the route.",
-            f"{{ {_ENTERED} && span.rerank_gateway.fallback.reason = nil }}"
+            f"{{ {_ENTERED} && span.rerank_gateway.search_method =~ `.*rerank.*` }}"
             " >> { kind = client && status = error }",
         ),
         traces(
             "Calls of the chosen search methods",
             "A sample: one call in twenty, and all that failed, fell back or took longer than "
             "a second. The span's attributes show where each result came from.",
-            f'{{ {_ENTERED} && span.rerank_gateway.search_method =~ "$search_method" }}'
+            # Grafana would write the + of a method as it is, were it not told to escape.
+            f"{{ {_ENTERED}"
+            " && span.rerank_gateway.search_method =~ `${search_method:regex}` }"
             " | select(span.rerank_gateway.search_method)",
             width=FULL_WIDTH,
         ),
