@@ -133,7 +133,8 @@ def stack(
     )
     if leaf.max_tokens and not leaf.cuts_pairs:
         # Above Limit: asking again takes a turn like any other call. Above Retry: to
-        # shorten is to ask something else, which needs no token.
+        # shorten is to ask something else, which has retries of its own; and they repeat
+        # what was shortened, not what was refused.
         scorer = Shorten(scorer, max_tokens=leaf.max_tokens)
     # What takes any number of documents, as a model in this process, needs no chunks.
     if facts.max_documents and not leaf.listwise:
@@ -144,7 +145,8 @@ def stack(
     if not leaf.listwise:
         # Above Chunk: passages count as the documents that they are for the backend.
         scorer = Passages(scorer)
-    # Above Chunk: identical requests share all of their chunks.
+    # Above Passages and Chunk: identical requests are split once for all who wait, and
+    # share all of their chunks.
     scorer = SingleFlight(scorer, backend=name, fair_s=settings.fair_s, emit=emit)
     # Above SingleFlight: only what nobody remembers is shared. Above Passages: a document
     # is remembered as a whole. Above Breaker: what is remembered needs no backend. The
@@ -164,7 +166,7 @@ def stack(
         # Above Cache: what is remembered may stand behind what did not come in time.
         scorer = Beginning(scorer)
     # Outermost: what is not asked needs no layer, and whole sets are remembered as they
-    # are asked.
+    # are asked. Only Beginning could as well stand above: no answer would be another one.
     bounded = leaf.listwise and facts.max_documents
     return Depth(
         scorer,
@@ -222,14 +224,14 @@ def _replica(
         emit=around.emit,
         observer=around.observer,
     )
-    # Above Timeout: a late answer is a failure. Above Record: what was not asked is no
-    # call.
+    # Above Record: what was not asked is no call. So it is told by Timeout, too, that an
+    # answer was late.
     scorer = Breaker(
         scorer, backend=name, circuit=circuit, fair_s=settings.fair_s, emit=tell
     )
-    # Above Breaker: the circuit is consulted after waiting, and our own full queue does
-    # not count against the backend. Above Timeout and Record: waiting for a turn is not
-    # the backend's slowness.
+    # Above Breaker: the circuit is consulted after waiting, and who gives up in our own
+    # queue does not count against the backend. Above Timeout and Record: waiting for a
+    # turn is not the backend's slowness.
     scorer = Limit(
         scorer, backend=name, in_flight=leaf.in_flight, queued=settings.max_queued
     )

@@ -77,7 +77,8 @@ class RedisServer:
 
     def tell(self, *words: bytes) -> bytes:
         """Send one command, and give what comes back, as it comes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as sent:
+        address = ("127.0.0.1", self.port)
+        with socket.create_connection(address, timeout=_PATIENCE_S) as sent:
             parts = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
             sent.sendall(b"*%d\r\n" % len(words) + parts)
             return sent.recv(1 << 20)

@@ -29,6 +29,7 @@ class FakeScorer:
         self.model = model
         self.scale = scale
         self.requests: list[ScoreRequest] = []
+        self.began: list[float] = []  # when each of them came
         self.running = 0
         self.most_running = 0
         self.cancelled: list[ScoreRequest] = []
@@ -47,6 +48,7 @@ class FakeScorer:
     async def score(self, request: ScoreRequest) -> Scores:
         step = self._steps[min(len(self.requests), len(self._steps) - 1)]
         self.requests.append(request)
+        self.began.append(now())
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:

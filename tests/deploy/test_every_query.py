@@ -1,0 +1,129 @@
+"""Every query of every panel, and all that rules read, over a real Prometheus."""
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy import drawn, emitted
+from tests.deploy.conftest import Watched
+from tests.deploy.counted_spans import counted_spans
+from tests.deploy.places import OBSERVABILITY
+from tests.deploy.prometheus_server import Prometheus, a_prometheus, binary
+from tests.deploy.promql import reads
+
+RULES = [
+    rule
+    for path in sorted((OBSERVABILITY / "rules").glob("*.yml"))
+    for group in yaml.safe_load(path.read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+def test_each_gives_numbers(tmp_path: Path, watched: Watched) -> None:
+    """One Prometheus for all of them: it is the load that takes time."""
+    binary("prometheus")
+    with (
+        counted_spans() as spans,
+        a_prometheus(
+            tmp_path, {"rerank-gateway": watched.metrics_address, "otelcol": spans}
+        ) as prometheus,
+    ):
+        began = time.time()
+        watched.load()
+        _wait_for_the_last_scrape()
+
+        assert set(prometheus.targets().values()) == {"up"}
+
+        def asked(expression: str) -> list[Any]:
+            return prometheus.values(expression, since=began)
+
+        assert list(_without_numbers(asked)) == []
+        assert list(_without_lines(asked)) == []
+        assert list(_read_in_vain(asked)) == []
+        assert list(_without_choices(prometheus)) == []
+        assert [
+            rule["name"] for rule in prometheus.rules() if "lastError" in rule
+        ] == []
+
+
+def _without_numbers(asked: Callable[[str], list[Any]]) -> Iterator[str]:
+    """Find queries of panels, and recording rules, that give nothing."""
+    for each in drawn.promql():
+        if not _has_numbers(asked(each.expression)):
+            yield str(each)
+    for rule in RULES:
+        if "record" in rule and not _has_numbers(asked(_of_seconds(rule["expr"]))):
+            yield rule["record"]
+
+
+def _without_lines(asked: Callable[[str], list[Any]]) -> Iterator[str]:
+    """Find lines whose names would have a gap."""
+    for each in drawn.promql():
+        named = each.legend_labels - {"error_type"}
+        for series in asked(each.expression):
+            if not named <= set(series["metric"]):
+                yield f"{each}: {series['metric']}"
+
+
+def _read_in_vain(asked: Callable[[str], list[Any]]) -> Iterator[str]:
+    """Find what is read inside of expressions, and is not there.
+
+    An expression may give numbers all the same: none of the whole is zero.
+    """
+    inside = {
+        str(selector)
+        for expression in _expressions()
+        for selector in reads(expression).selectors
+        if selector.metric not in emitted.recorded()
+    }
+    yield from (selector for selector in sorted(inside) if not asked(selector))
+
+
+def _without_choices(prometheus: Prometheus) -> Iterator[str]:
+    for each in drawn.choices():
+        if not prometheus.label_values(each.legend, each.expression):
+            yield str(each)
+
+
+def _expressions() -> Iterable[str]:
+    yield from (each.expression for each in drawn.promql())
+    yield from (rule["expr"] for rule in RULES)
+
+
+def _has_numbers(result: list[Any]) -> bool:
+    return any(
+        math.isfinite(float(value))
+        for series in result
+        for _, value in series["values"]
+    )
+
+
+def _of_seconds(expression: str) -> str:
+    """Let a rule look back as far as the test does."""
+    return re.sub(r"\[\d+\w\]", "[10s]", expression)
+
+
+def _wait_for_the_last_scrape() -> None:
+    time.sleep(2)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert", "record"))
+def test_every_rule_reads_what_there_is(rule: dict[str, Any]) -> None:
+    known = emitted.series()
+    found = reads(rule["expr"])
+    labels = set[str]()
+    for selector in found.selectors:
+        assert selector.metric in known
+        assert selector.labels <= known[selector.metric]
+        labels |= known[selector.metric]
+    assert found.grouped <= labels
+    in_words = set(
+        re.findall(r"\$labels\.(\w+)", " ".join(rule.get("annotations", {}).values()))
+    )
+    assert in_words <= (found.grouped or labels)
