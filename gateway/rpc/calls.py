@@ -5,6 +5,7 @@ status that the caller gets, also where the caller leaves or its time is over.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, aclosing
 from types import TracebackType
@@ -16,6 +17,7 @@ from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 from gateway.events import Emit
 from gateway.observing import Answering, Call, CallEnd, Observer, trace_id
 from gateway.rpc.call_lines import call_ended
+from gateway.rpc.debugging import METADATA as DEBUG
 from gateway.rpc.debugging import asks_for_debug, debug_words
 
 # Quoted: at run time, grpc's classes take no type arguments.
@@ -25,10 +27,11 @@ _Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 TRACE_ID = "x-trace-id"
 """Trailing metadata of a call that is traced."""
-DEBUG = "x-rerank-debug"
-"""Trailing metadata: how the answer came about, in words; several values."""
 
 _NO_SUCH_METHOD = "_OTHER"
+
+# The loop's own clock would do, were it not for uvloop, which looks at it once a turn.
+_now = time.perf_counter
 
 
 class Calls(ServerInterceptor):
@@ -214,7 +217,3 @@ def _often(
         response_serializer=handler.response_serializer,
     )
     return wrapped
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -67,7 +67,7 @@ class AttemptWatch:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._began = time.monotonic()
+        self._began = time.perf_counter()
         self._instruments.attempt_began(self._backend)
         self._open = self._spans.inner(
             _POST if self._remote else _HERE, self._attributes, remote=self._remote
@@ -95,7 +95,7 @@ class AttemptWatch:
         self._instruments.attempt_ended(
             self._backend,
             error_type=error_type,
-            duration_s=ended.duration_s if ended else time.monotonic() - self._began,
+            duration_s=ended.duration_s if ended else time.perf_counter() - self._began,
             trace_id=self._open.recorded_as,
         )
         self._open.close(error_type)

@@ -1,5 +1,6 @@
 """One rerank, whatever became of it, as a span and as numbers."""
 
+import time
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
@@ -41,6 +42,7 @@ class RerankWatch:
     __slots__ = (
         "_ask",
         "_before",
+        "_began",
         "_budget_s",
         "_call",
         "_content",
@@ -64,6 +66,8 @@ class RerankWatch:
     ) -> None:
         self._call = call
         self._before: RerankWatch | None
+        # The loop's clock is too coarse for what comes from memory.
+        self._began: float
         self._spans = spans
         self._instruments = instruments
         self._content = content
@@ -83,6 +87,7 @@ class RerankWatch:
 
     def __enter__(self) -> Self:
         """Begin."""
+        self._began = time.perf_counter()
         ask = self._ask
         self._before = current.get()
         current.set(self)
@@ -143,7 +148,9 @@ class RerankWatch:
         scored = _scored(reranked) if reranked else []
         is_probability = execution.scale in _PROBABILITIES
         self._instruments.stage_ended(
-            _NAME, execution.stages[-1].duration_s, trace_id=self._open.recorded_as
+            _NAME,
+            time.perf_counter() - self._began,
+            trace_id=self._open.recorded_as,
         )
         self._instruments.rerank_ended(
             RerankEnd(
