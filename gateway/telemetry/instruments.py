@@ -5,7 +5,7 @@ has a value when somebody looks is read when somebody does.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -209,9 +209,16 @@ class Instruments:
 
     # What is there from the beginning: a rate needs a 0 to rise from.
 
-    def expect_backend(self, backend: str) -> None:
-        """Show a backend of which nothing is known yet."""
-        self.circuit_changed(backend, CircuitState.CLOSED)
+    def expect_backend(self, backend: str, *, servers: Sequence[str] = ()) -> None:
+        """Show a backend of which nothing is known yet.
+
+        Args:
+            backend: Its configured name.
+            servers: The names of its servers, each with a circuit; none: it is one.
+
+        """
+        for server in servers or (backend,):
+            self.circuit_changed(server, CircuitState.CLOSED)
         self._in_flight.add(0, backend)
         for why in ("retry", "hedge"):
             self._extra.add(0, backend, why)

@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from gateway.telemetry.instruments import Instruments
 
 # What is under way at the end; a reader who does not read is not waited for.
-_CLOSING_S = 0.5
+_CLOSING_S = 0.2
 
 
 class AddressError(Exception):

@@ -18,6 +18,7 @@ from gateway.events import (
 from gateway.telemetry.catalogue import METRICS, MOST_SERIES, Kind
 from gateway.telemetry.instruments import Instruments, RerankEnd
 from gateway.telemetry.measures import Measures
+from tests.deploy.emitted import by_the_gateway
 
 
 def value(instruments: Instruments, name: str, **labels: str) -> float | None:
@@ -34,39 +35,20 @@ def attempted(instruments: Instruments, backend: str, error_type: str = "") -> N
     instruments.attempt_ended(backend, error_type=error_type, duration_s=0.02)
 
 
-SHOWN = {
-    "rpc_server_call_duration_seconds",
-    "rerank_gateway_request_duration_seconds",
-    "rerank_gateway_stage_duration_seconds",
-    "rerank_gateway_backend_attempt_duration_seconds",
-    "rerank_gateway_fallbacks_total",
-    "rerank_gateway_cache_lookups_total",
-    "rerank_gateway_cache_pairs_total",
-    "rerank_gateway_cache_evictions_total",
-    "rerank_gateway_cache_entries",
-    "rerank_gateway_cache_size_bytes",
-    "rerank_gateway_cache_failures_total",
-    "rerank_gateway_backend_circuit_state",
-    "rerank_gateway_backend_inflight",
-    "rerank_gateway_backend_extra_calls_total",
-    "rerank_gateway_result_score",
-    "rerank_gateway_rank_displacement",
-    "rerank_gateway_rank_top1_total",
-    "rerank_gateway_candidates",
-    "rerank_gateway_backend_billed_units_total",
-    "rerank_gateway_deadline_budget_seconds",
-    "rerank_gateway_event_loop_lag_seconds",
-    "rerank_gateway_server_inflight",
-    "rerank_gateway_telemetry_dropped_total",
-}
-"""The names that dashboards and alerts are written for."""
-
-
-def test_the_names_that_dashboards_know_stay() -> None:
-    names = {
-        metric.family + "_total" * (metric.kind is Kind.COUNTER) for metric in METRICS
+def test_dashboards_and_alerts_ask_for_what_is_shown() -> None:
+    shown = {}
+    for metric in METRICS:
+        labels = frozenset(metric.labels)
+        if metric.kind is Kind.HISTOGRAM:
+            shown[f"{metric.family}_bucket"] = labels | {"le"}
+            shown[f"{metric.family}_sum"] = shown[f"{metric.family}_count"] = labels
+        else:
+            total = "_total" if metric.kind is Kind.COUNTER else ""
+            shown[metric.family + total] = labels
+    asked = by_the_gateway()
+    assert shown == {
+        name: asked[name] for name in asked if not name.startswith("process_")
     }
-    assert names == SHOWN
 
 
 def test_what_a_rerank_ended_in_is_counted() -> None:
@@ -189,6 +171,19 @@ def test_a_circuit_is_in_one_state() -> None:
     assert states() == {"closed": 1, "open": 0, "half_open": 0}
     Measures(instruments)(CircuitChanged("tei", CircuitState.HALF_OPEN))
     assert states() == {"closed": 0, "open": 0, "half_open": 1}
+
+
+def test_each_server_of_a_backend_has_a_circuit() -> None:
+    instruments = Instruments()
+    instruments.expect_backend("tei", servers=["tei/1", "tei/2"])
+    for name, expected in (("tei/1", 1), ("tei/2", 1), ("tei", None)):
+        labels = {"rerank_gateway_backend": name, "state": "closed"}
+        state = value(instruments, "rerank_gateway_backend_circuit_state", **labels)
+        assert state == expected
+    in_flight = value(
+        instruments, "rerank_gateway_backend_inflight", rerank_gateway_backend="tei"
+    )
+    assert in_flight == 0
 
 
 def test_what_can_be_expected_is_0_before_it_happens() -> None:
