@@ -1,8 +1,6 @@
 """The gRPC server: bind, health, reflection, and an end that loses no call."""
 
 import asyncio
-import os
-import socket
 from contextlib import AsyncExitStack
 
 import grpc
@@ -11,6 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.concurrency import in_the_background
 from gateway.events import Emit
 from gateway.inspecting import Inspecting
+from gateway.listening import AddressError, bound
 from gateway.loop_lag import LoopLag
 from gateway.observing import Observer
 from gateway.reranking import Reranking, Reserve
@@ -51,10 +50,6 @@ _SERVICES = (
 
 _NEVER_WATCHED = frozenset({health.SERVICE, *reflection.SERVICES})
 _NEVER_REFUSED = _NEVER_WATCHED | {backend_service.SERVICE}
-
-
-class AddressError(Exception):
-    """The configured address cannot be listened on."""
 
 
 class Server:
@@ -182,15 +177,4 @@ def check_free(settings: ServerSettings) -> None:
         AddressError: In use, not ours, or not resolvable.
 
     """
-    host, port = settings.host_and_port
-    try:
-        family, _, _, _, place = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        socket.create_server(place[:2], family=family).close()
-    except OSError as error:
-        # Python adds the address to the reason; a failed look-up has one of its own.
-        failed_lookup = isinstance(error, socket.gaierror)
-        reason = error.strerror if failed_lookup else os.strerror(error.errno or 0)
-        message = f"cannot listen on {settings.address}: {reason}"
-        raise AddressError(message) from error
+    bound(settings.address).close()

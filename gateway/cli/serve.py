@@ -28,8 +28,8 @@ def serve(
 ) -> None:
     """Listen until SIGTERM or SIGINT, then let the calls in flight finish."""
     settings = configured(config, address=address, metrics_address=metrics_address)
+    from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
-    from gateway.server import AddressError
 
     try:
         with (

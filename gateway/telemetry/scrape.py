@@ -1,22 +1,17 @@
 """An endpoint for Prometheus: `/metrics`, and nothing else."""
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
+from gateway.listening import bound
 from gateway.telemetry.instruments import Instruments
 
 # What is under way at the end; a reader who does not read is not waited for.
 _CLOSING_S = 0.2
-
-
-class AddressError(Exception):
-    """The configured address cannot be listened on."""
 
 
 @asynccontextmanager
@@ -46,7 +41,7 @@ async def scrape(instruments: Instruments, address: str) -> AsyncIterator[str]:
         response.enable_compression()
         return response
 
-    place = _bound(address)
+    place = bound(address)
     app = web.Application()
     app.router.add_get("/metrics", show)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
@@ -57,21 +52,3 @@ async def scrape(instruments: Instruments, address: str) -> AsyncIterator[str]:
     finally:
         await runner.cleanup()
         place.close()
-
-
-def _bound(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    try:
-        family, _, _, _, place = socket.getaddrinfo(
-            host.removeprefix("[").removesuffix("]"),
-            int(port),
-            type=socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )[0]
-        return socket.create_server(place[:2], family=family)
-    except OSError as error:
-        # Python adds the address to the reason; a failed look-up has one of its own.
-        failed_lookup = isinstance(error, socket.gaierror)
-        reason = error.strerror if failed_lookup else os.strerror(error.errno or 0)
-        message = f"cannot show metrics on {address}: {reason}"
-        raise AddressError(message) from error

@@ -80,12 +80,17 @@ async def test_serve_lets_a_call_in_flight_finish(vendor: Vendor) -> None:
     assert finished.code == 0
 
 
-async def test_serve_says_in_one_line_that_its_port_is_in_use(vendor: Vendor) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [("--address",), ("--address", "127.0.0.1:0", "--metrics-address")],
+    ids=["calls", "metrics"],
+)
+async def test_serve_says_in_one_line_that_its_port_is_in_use(
+    vendor: Vendor, given: tuple[str, ...]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        finished = await command(
-            "serve", "--address", address, environ=_one_backend(vendor)
-        )
+        finished = await command("serve", *given, address, environ=_one_backend(vendor))
 
     assert finished.code == 1
     assert _problems(finished.err) == [

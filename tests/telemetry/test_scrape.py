@@ -10,8 +10,9 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 
+from gateway.listening import AddressError
 from gateway.telemetry.instruments import Instruments
-from gateway.telemetry.scrape import AddressError, scrape
+from gateway.telemetry.scrape import scrape
 
 pytestmark = pytest.mark.real_time
 
@@ -117,7 +118,7 @@ async def test_an_address_in_use_is_refused_and_left_alone() -> None:
             async with scrape(Instruments(), address):
                 pass
         assert str(refused.value) == (
-            f"cannot show metrics on {address}: Address already in use"
+            f"cannot listen on {address}: Address already in use"
         )
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://{address}/metrics")
@@ -125,9 +126,7 @@ async def test_an_address_in_use_is_refused_and_left_alone() -> None:
 
 
 async def test_a_host_that_is_not_there_is_refused() -> None:
-    with pytest.raises(
-        AddressError, match=r"cannot show metrics on gateway\.invalid:0"
-    ):
+    with pytest.raises(AddressError, match=r"cannot listen on gateway\.invalid:0"):
         async with scrape(Instruments(), "gateway.invalid:0"):
             pass
 
