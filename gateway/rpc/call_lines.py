@@ -57,6 +57,8 @@ def call_ended(
         return CallEnded(method, status, duration_s)
     execution = answer.execution
     scored = execution.scored_count
+    # Where no rerank is wanted, it need not be the name of a route that there is.
+    named = execution.outcome != execution_pb2.OUTCOME_NOT_REQUESTED
     return CallEnded(
         method,
         status,
@@ -65,7 +67,7 @@ def call_ended(
         search_method=answer.search_method,
         fallback=answer.fallback_triggered,
         fallback_reason=REASONS.get(execution.fallback_reason, ""),
-        route=execution.route,
+        route=execution.route if named else "",
         backend=execution.backend,
         model=execution.model,
         candidates=scored + len(execution.unscored_indexes),
