@@ -3,9 +3,11 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
+import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -57,8 +59,12 @@ def matches(name: str, told: Told) -> None:
     text = text_of(told)
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text)
-    assert path.exists(), f"UPDATE_GOLDEN=1 writes {path}"
-    assert text == path.read_text()
+    expected = path.read_text() if path.exists() else ""
+    if text != expected:
+        lines = unified_diff(
+            expected.splitlines(), text.splitlines(), str(path), "told now", n=8
+        )
+        pytest.fail("\n".join(["UPDATE_GOLDEN=1 writes it", *lines]), pytrace=False)
 
 
 def tree(spans: Iterable[Span]) -> dict[bytes, list[Span]]:

@@ -67,8 +67,6 @@ class Told:
     events: list[Event] = field(default_factory=list)
     asked: dict[str, list[Received]] = field(default_factory=dict)
     """By backend: what it was asked."""
-    abandons: bool = False
-    """A call went on for others after its caller had left."""
     masks_scores: bool = False
     """They depend on the processor."""
 
