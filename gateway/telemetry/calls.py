@@ -4,6 +4,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
+from opentelemetry.util.types import AttributeValue
+
 from gateway.observing import Call, CallEnd
 from gateway.telemetry import semconv
 from gateway.telemetry.content import Content
@@ -124,11 +126,12 @@ class CallWatch:
                 trace_id=self._open.recorded_as,
             )
         if self._open.span is not None:
-            self._open.say({semconv.RPC_STATUS: end.status})
+            said: dict[str, AttributeValue] = {semconv.RPC_STATUS: end.status}
             if self.requested:
-                self._open.say({semconv.REQUESTED_METHOD: self.requested})
+                said[semconv.REQUESTED_METHOD] = self.requested
             if answer is not None:
-                self._say(answer)
+                self._add_answer(said, answer)
+            self._open.say(said)
         self._open.close(error_type)
 
     def __exit__(
@@ -140,27 +143,23 @@ class CallWatch:
         """Leave."""
         current.set(self._before)
 
-    def _say(self, answer: Answer) -> None:
+    def _add_answer(self, said: dict[str, AttributeValue], answer: Answer) -> None:
         execution = answer.execution
-        self._open.say(
-            {
-                semconv.SEARCH_METHOD: answer.search_method,
-                semconv.OUTCOME: _OUTCOMES.get(execution.outcome, semconv.OTHER),
-                semconv.CANDIDATES: execution.scored_count
-                + len(execution.unscored_indexes),
-                semconv.SCORED: execution.scored_count,
-                semconv.CACHED: execution.cached_count,
-                semconv.TRUNCATED: len(execution.truncated_indexes),
-                semconv.RETURNED: len(answer.results),
-            }
-        )
-        # Where no rerank is wanted, it need not be the name of a route that there is.
-        if execution.outcome != execution_pb2.OUTCOME_NOT_REQUESTED:
-            self._open.say({semconv.ROUTE: execution.route})
+        said |= {
+            semconv.SEARCH_METHOD: answer.search_method,
+            semconv.OUTCOME: _OUTCOMES.get(execution.outcome, semconv.OTHER),
+            semconv.ROUTE: execution.route,
+            semconv.CANDIDATES: execution.scored_count
+            + len(execution.unscored_indexes),
+            semconv.SCORED: execution.scored_count,
+            semconv.CACHED: execution.cached_count,
+            semconv.TRUNCATED: len(execution.truncated_indexes),
+            semconv.RETURNED: len(answer.results),
+        }
         if reason := _REASONS.get(execution.fallback_reason):
-            self._open.say({semconv.FALLBACK_REASON: reason})
+            said[semconv.FALLBACK_REASON] = reason
         if answer.results:
-            self._open.say(arrays(answer.results, with_ids=self._content.ids))
+            said |= arrays(answer.results, with_ids=self._content.ids)
 
 
 current: ContextVar[CallWatch | None] = ContextVar("call", default=None)

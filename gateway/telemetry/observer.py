@@ -1,7 +1,7 @@
 """Listens to the gateway and tells OpenTelemetry and Prometheus what it hears."""
 
 from gateway.contract import Rerank
-from gateway.events import Event, FlightJoined
+from gateway.events import CacheRead, Event, FlightJoined
 from gateway.observing import Call
 from gateway.telemetry import calls, reranks
 from gateway.telemetry.attempts import AttemptWatch
@@ -31,8 +31,15 @@ class Telemetry:
         self._content = content
 
     def __call__(self, event: Event) -> None:
-        """Hear that a call waits for another one."""
-        if isinstance(event, FlightJoined) and (rerank := reranks.current.get()):
+        """Hear that a memory was looked into, or that a call waits for another one."""
+        if not isinstance(event, CacheRead | FlightJoined):
+            return
+        rerank = reranks.current.get()
+        if rerank is None:
+            return
+        if isinstance(event, CacheRead):
+            rerank.remembered = True
+        else:
             rerank.coalesced = True
             link_to(rerank.open, event.flight)
 

@@ -2,21 +2,22 @@
 
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from gateway.backends.scorer import CacheMode
+from opentelemetry.util.types import AttributeValue
+
 from gateway.contract import Execution, Outcome, Rerank, Reranked
 from gateway.errors import RerankFailed
 from gateway.ranking import method
-from gateway.ranking.answer import Placed
 from gateway.ranking.normalize import Scale
 from gateway.telemetry import semconv
 from gateway.telemetry.calls import CallWatch
 from gateway.telemetry.content import Content
 from gateway.telemetry.instruments import CacheResult, Instruments, RerankEnd
 from gateway.telemetry.rank_change import COMPARED, displacement
-from gateway.telemetry.results import Document, documents, name
+from gateway.telemetry.results import add_document, name, paths
 from gateway.telemetry.spans import Open, Spans
 
 _NAME = "rerank"
@@ -52,6 +53,7 @@ class RerankWatch:
         "_spans",
         "attempts",
         "coalesced",
+        "remembered",
     )
 
     def __init__(
@@ -79,6 +81,8 @@ class RerankWatch:
         """Calls to backends that began."""
         self.coalesced = False
         """It waited for a call that another one had begun."""
+        self.remembered = False
+        """A memory of scores was looked into."""
 
     @property
     def open(self) -> Open:
@@ -93,21 +97,16 @@ class RerankWatch:
         current.set(self)
         if self._call and not self._call.requested:
             self._call.requested = method.reranked(ask.found_by)
-        self._open = self._spans.inner(
-            _NAME,
-            {
-                semconv.SPAN_KIND: semconv.RERANKER,
-                semconv.GENAI_OPERATION: semconv.RERANK,
-                semconv.ROUTE: ask.route,
-                semconv.CANDIDATES: len(ask.documents),
-                semconv.BUDGET: self._budget_s,
-            },
-        )
-        if self._open.span is not None:
-            if ask.top_k is not None:
-                self._open.say({semconv.TOP_K: ask.top_k})
-            if self._content.texts:
-                self._open.say({semconv.QUERY: ask.query[: semconv.LONGEST_TEXT]})
+        asked: dict[str, AttributeValue] = {
+            semconv.SPAN_KIND: semconv.RERANKER,
+            semconv.CANDIDATES: len(ask.documents),
+            semconv.BUDGET: self._budget_s,
+        }
+        if ask.top_k is not None:
+            asked[semconv.TOP_K] = ask.top_k
+        if self._content.texts:
+            asked[semconv.QUERY] = ask.query[: semconv.LONGEST_TEXT]
+        self._open = self._spans.inner(_NAME, asked)
         return self
 
     def __call__(self, reranked: Reranked) -> None:
@@ -129,24 +128,28 @@ class RerankWatch:
         if execution is None:  # it was given up
             self._open.close(semconv.error_type(error))
             return
-        cache_result = _cache_result(self._ask, execution, coalesced=self.coalesced)
+        cache_result = _cache_result(execution, self.coalesced, self.remembered)
         if self._call:
             self._call.cache_result = cache_result
-        self._count(reranked, execution, cache_result)
+        change = _Change.of(reranked)
+        self._count(execution, cache_result, change)
+        if self._open.span is not None:
+            # Together: each time that something is said costs as much as what is said.
+            said = self._facts(execution, cache_result, change)
+            if reranked:
+                said[semconv.SEARCH_METHOD] = reranked.search_method
+                self._add_documents(said, reranked)
+            self._open.say(said)
         error_type = ""
         if execution.outcome is Outcome.FELL_BACK:
             error_type = (execution.fallback_reason or semconv.OTHER).lower()
-        if self._open.span is not None:
-            self._say(reranked, execution, cache_result)
         self._open.close(error_type)
 
     def _count(
-        self, reranked: Reranked | None, execution: Execution, cache_result: CacheResult
+        self, execution: Execution, cache_result: CacheResult, change: "_Change"
     ) -> None:
         fell_back = execution.outcome is Outcome.FELL_BACK
         attempts = execution.attempts
-        scored = _scored(reranked) if reranked else []
-        is_probability = execution.scale in _PROBABILITIES
         self._instruments.stage_ended(
             _NAME,
             time.perf_counter() - self._began,
@@ -161,102 +164,104 @@ class RerankWatch:
                 failed_backend=attempts[0].backend if attempts else _NOBODY,
                 backend=execution.backend,
                 model=execution.model,
-                best_score=scored[0].rerank_score
-                if scored and is_probability
-                else None,
-                displacement=displacement([each.index for each in scored]),
-                top1_changed=scored[0].index != 0 if scored else None,
+                best_score=(
+                    change.best_score if execution.scale in _PROBABILITIES else None
+                ),
+                displacement=change.displacement,
+                top1_changed=change.top1_changed,
                 search_units=execution.usage.search_units,
                 tokens=execution.usage.tokens,
             )
         )
 
-    def _say(
-        self, reranked: Reranked | None, execution: Execution, cache_result: CacheResult
-    ) -> None:
-        self._open.say(
-            {
-                semconv.OUTCOME: execution.outcome.lower(),
-                semconv.CACHE_RESULT: cache_result,
-                semconv.ATTEMPTS: len(execution.attempts),
-                semconv.SCORED: execution.scored_count,
-                semconv.CACHED: execution.cached_count,
-                semconv.TRUNCATED: len(execution.truncated_indexes),
-                semconv.SEARCH_METHOD: (
-                    reranked.search_method if reranked else self._ask.found_by
-                ),
-            }
-        )
-        if execution.backend:
-            self._open.say({semconv.BACKEND: execution.backend})
-        if execution.model:
-            self._open.say(
-                {
-                    semconv.MODEL: execution.model,
-                    semconv.GENAI_MODEL: execution.model,
-                }
-            )
-        if execution.cached_count:
-            self._open.say({semconv.CACHE_AGE: execution.oldest_s})
-        if execution.scale:
-            self._open.say({semconv.SCALE: execution.scale.lower()})
-        if execution.fallback_reason:
-            self._open.say({semconv.FALLBACK_REASON: execution.fallback_reason.lower()})
+    def _facts(
+        self, execution: Execution, cache_result: CacheResult, change: "_Change"
+    ) -> dict[str, AttributeValue]:
         usage = execution.usage
-        if usage.search_units:
-            self._open.say({semconv.SEARCH_UNITS: usage.search_units})
-        if usage.tokens:
-            self._open.say({semconv.TOKENS: usage.tokens})
-        if reranked:
-            self._say_results(reranked)
+        said: dict[str, AttributeValue | None] = {
+            semconv.OUTCOME: execution.outcome.lower(),
+            semconv.SEARCH_METHOD: self._ask.found_by,
+            semconv.FALLBACK_REASON: (
+                execution.fallback_reason and execution.fallback_reason.lower()
+            ),
+            semconv.CACHE_RESULT: cache_result,
+            semconv.CACHE_AGE: execution.oldest_s or None,
+            semconv.ATTEMPTS: len(execution.attempts),
+            semconv.SCORED: execution.scored_count,
+            semconv.BACKEND: execution.backend or None,
+            semconv.MODEL: execution.model or None,
+            semconv.SCALE: execution.scale and execution.scale.lower(),
+            semconv.TOP1_CHANGED: change.top1_changed,
+            semconv.DISPLACEMENT: change.displacement,
+            semconv.SEARCH_UNITS: usage.search_units or None,
+            semconv.TOKENS: usage.tokens or None,
+        }
+        return {key: value for key, value in said.items() if value is not None}
 
-    def _say_results(self, reranked: Reranked) -> None:
-        scored = _scored(reranked)
-        if scored:
-            self._open.say({semconv.TOP1_CHANGED: scored[0].index != 0})
-            distance = displacement([each.index for each in scored])
-            if distance is not None:
-                self._open.say({semconv.DISPLACEMENT: distance})
-        first = reranked.results[: semconv.MOST_DOCUMENTS]
-        self._open.say(
-            documents(
-                semconv.RERANKED, [self._document(each, reranked) for each in first]
+    def _add_documents(
+        self, said: dict[str, AttributeValue], reranked: Reranked
+    ) -> None:
+        for place, placed in enumerate(reranked.results[: semconv.MOST_DOCUMENTS]):
+            document = self._ask.documents[placed.index]
+            scored = placed.rerank_score is not None
+            add_document(
+                said,
+                _DOCUMENTS[place],
+                name=name(document.id, placed.index) if self._content.ids else "",
+                score=placed.rerank_score,
+                metadata={
+                    "search_method": (
+                        reranked.search_method if scored else reranked.tail_method
+                    ),
+                    "rank": placed.rank,
+                    "rank_before": placed.index + 1,
+                },
+                text=document.read_by_model if self._content.texts else "",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What the rerank did to the first results."""
+
+    best_score: float | None
+    displacement: float | None
+    top1_changed: bool | None
+
+    @staticmethod
+    def of(reranked: Reranked | None) -> "_Change":
+        """Compare; nothing to compare where nobody scored."""
+        scored = [
+            each
+            for each in (reranked.results[:COMPARED] if reranked else ())
+            if each.rerank_score is not None
+        ]
+        if not scored:
+            return _UNCHANGED
+        return _Change(
+            scored[0].rerank_score,
+            displacement([each.index for each in scored]),
+            scored[0].index != 0,
         )
 
-    def _document(self, placed: Placed, reranked: Reranked) -> Document:
-        document = self._ask.documents[placed.index]
-        scored = placed.rerank_score is not None
-        found_by = reranked.search_method if scored else reranked.tail_method
-        return Document(
-            name(document.id, placed.index) if self._content.ids else "",
-            placed.rerank_score,
-            {
-                "search_method": found_by,
-                "rank": placed.rank,
-                "rank_before": placed.index + 1,
-            },
-            document.read_by_model if self._content.texts else "",
-        )
 
+_UNCHANGED = _Change(None, None, None)
+_DOCUMENTS = paths(semconv.RERANKED)
 
 current: ContextVar[RerankWatch | None] = ContextVar("rerank", default=None)
 """The rerank that is done here."""
 
 
-def _scored(reranked: Reranked) -> list[Placed]:
-    """Give those of the first results that a model scored."""
-    return [
-        each for each in reranked.results[:COMPARED] if each.rerank_score is not None
-    ]
-
-
-def _cache_result(ask: Rerank, execution: Execution, *, coalesced: bool) -> CacheResult:
+def _cache_result(
+    execution: Execution,
+    coalesced: bool,  # noqa: FBT001 - called once
+    remembered: bool,  # noqa: FBT001
+) -> CacheResult:
     """Say how the memory of scores took part in an answer."""
-    if ask.cache.mode is CacheMode.BYPASS or ask.lookup is not None:
-        return "bypass"
     if coalesced:
         return "coalesced"
+    if not remembered:
+        return "bypass"
     if not execution.cached_count:
         return "miss"
     return "hit" if execution.cached_count == execution.scored_count else "partial"

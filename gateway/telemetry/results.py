@@ -4,8 +4,8 @@ Spans are flat and hold 128 attributes, so the first 50 results go into arrays, 
 kind of fact, and the first 10 also in the form that OpenInference gives documents.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import orjson
 from opentelemetry.util.types import AttributeValue
@@ -49,11 +49,13 @@ def arrays(results: Sequence[Ranked], *, with_ids: bool) -> Attributes:
     """
     first = results[: semconv.MOST_RESULTS]
     methods = [each.search_method for each in first]
+    # The tail stands last, and has a method of its own where there is one.
+    last = results[-1].search_method
     said: Attributes = {
         semconv.RESULT_SCORES: [each.score for each in first],
         semconv.RESULT_RANKS_BEFORE: [each.original_rank for each in first],
         semconv.RESULT_METHODS: methods,
-        semconv.RESULT_MIXED: any(each.search_method != methods[0] for each in results),
+        semconv.RESULT_MIXED: last != methods[0] or len(set(methods)) > 1,
     }
     if with_ids:
         said[semconv.RESULT_IDS] = [name(each.id, each.index) for each in first]
@@ -65,49 +67,48 @@ def name(document_id: str, index: int) -> str:
     return document_id[: semconv.LONGEST_ID] or f"#{index}"
 
 
-class Document:
-    """One document of a span.
+class Paths(NamedTuple):
+    """What the facts of one document of a list are called, as OpenInference has it."""
+
+    id: str
+    score: str
+    metadata: str
+    content: str
+
+
+def paths(prefix: str) -> tuple[Paths, ...]:
+    """Name the facts of the first documents of a list: `<prefix>.<N>.document.<what>`."""
+    return tuple(
+        Paths(*(f"{prefix}.{place}.document.{what}" for what in Paths._fields))
+        for place in range(semconv.MOST_DOCUMENTS)
+    )
+
+
+def add_document(
+    said: Attributes,
+    path: Paths,
+    *,
+    name: str,
+    score: float | None,
+    metadata: Mapping[str, object],
+    text: str = "",
+) -> None:
+    """Describe one document of a span.
 
     Args:
+        said: Gets the attributes.
+        path: What they are called.
         name: Its id; empty: it is not to be named.
         score: What it was placed by; None: nothing.
         metadata: Facts of few words: how it was found, and where it stood.
         text: What it says; empty: it is not to be quoted.
 
     """
-
-    __slots__ = ("metadata", "name", "score", "text")
-
-    def __init__(
-        self,
-        name: str,
-        score: float | None,
-        metadata: Mapping[str, object],
-        text: str = "",
-    ) -> None:
-        self.name = name
-        self.score = score
-        self.metadata = metadata
-        self.text = text
-
-
-def documents(prefix: str, listed: Iterable[Document]) -> Attributes:
-    """Write documents as OpenInference has them: `<prefix>.<N>.document.<what>`.
-
-    Args:
-        prefix: Which list it is.
-        listed: At most `semconv.MOST_DOCUMENTS`, best first.
-
-    """
-    said: Attributes = {}
-    for place, each in enumerate(listed):
-        path = f"{prefix}.{place}.document"
-        if each.name:
-            said[f"{path}.id"] = each.name
-        if each.score is not None:
-            said[f"{path}.score"] = each.score
-        # OpenInference wants it as text.
-        said[f"{path}.metadata"] = orjson.dumps(each.metadata).decode()
-        if each.text:
-            said[f"{path}.content"] = each.text[: semconv.LONGEST_TEXT]
-    return said
+    if name:
+        said[path.id] = name
+    if score is not None:
+        said[path.score] = score
+    # OpenInference wants it as text.
+    said[path.metadata] = orjson.dumps(metadata).decode()
+    if text:
+        said[path.content] = text[: semconv.LONGEST_TEXT]

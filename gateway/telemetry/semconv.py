@@ -54,12 +54,6 @@ INPUT: Final = "input.value"
 RETRIEVED: Final = "retrieval.documents"
 RERANKED: Final = "reranker.output_documents"
 
-# OpenTelemetry: generative models. It has no rerank yet; the name is what others use.
-
-GENAI_OPERATION: Final = "gen_ai.operation.name"
-GENAI_MODEL: Final = "gen_ai.request.model"
-RERANK: Final = "rerank"
-
 # Of our own.
 
 SEARCH_METHOD: Final = "rerank_gateway.search_method"

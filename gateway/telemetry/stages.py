@@ -3,11 +3,13 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from opentelemetry.util.types import AttributeValue
+
 from gateway.contract import Stage, StageOutcome
 from gateway.telemetry import semconv
 from gateway.telemetry.content import Content
 from gateway.telemetry.instruments import Instruments
-from gateway.telemetry.results import Document, documents, name
+from gateway.telemetry.results import add_document, name, paths
 from gateway.telemetry.spans import Open, Spans
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _RETRIEVE = "retrieve"
 _MMR = "diversify mmr"
+_DOCUMENTS = paths(semconv.RETRIEVED)
 
 
 class RetrievalWatch:
@@ -63,33 +66,29 @@ class RetrievalWatch:
         if self._open.span is not None and self._found is not None:
             found = self._found
             self._open.span.update_name(f"{_RETRIEVE} {found.base}")
-            self._open.say(
-                {
-                    semconv.SEARCH_METHOD: found.base,
-                    semconv.CANDIDATES: len(found.documents),
-                    semconv.STAGE_OUTCOME: found.stages[-1].outcome.lower(),
-                }
-            )
-            first = found.documents[: semconv.MOST_DOCUMENTS]
-            self._open.say(
-                documents(
-                    semconv.RETRIEVED,
-                    [
-                        Document(
-                            name(each.id, place) if self._content.ids else "",
-                            each.score,
-                            {
-                                "search_method": found.base,
-                                "rank": place + 1,
-                                "vector_rank": each.vector_rank,
-                                "bm25_rank": each.bm25_rank,
-                            },
-                        )
-                        for place, each in enumerate(first)
-                    ],
-                )
-            )
+            self._open.say(self._facts(found))
         self._open.close(semconv.error_type(error))
+
+    def _facts(self, found: "Candidates") -> dict[str, AttributeValue]:
+        said: dict[str, AttributeValue] = {
+            semconv.SEARCH_METHOD: found.base,
+            semconv.CANDIDATES: len(found.documents),
+            semconv.STAGE_OUTCOME: found.stages[-1].outcome.lower(),
+        }
+        for place, each in enumerate(found.documents[: semconv.MOST_DOCUMENTS]):
+            add_document(
+                said,
+                _DOCUMENTS[place],
+                name=name(each.id, place) if self._content.ids else "",
+                score=each.score,
+                metadata={
+                    "search_method": found.base,
+                    "rank": place + 1,
+                    "vector_rank": each.vector_rank,
+                    "bm25_rank": each.bm25_rank,
+                },
+            )
+        return said
 
 
 class DiversityWatch:
