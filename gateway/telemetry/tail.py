@@ -25,8 +25,8 @@ class Tail(SpanProcessor):
 
     Also those whose caller asked how the answer came about.
 
-    The spans of a trace wait until the RPC that they belong to ends. Those that end later
-    follow it, or are left out with it, as long as it is remembered.
+    The spans of a trace wait until the last RPC that they may belong to ends. Those that
+    end later follow it, or are left out with it, as long as it is remembered.
 
     Args:
         after: Gets what is kept.
@@ -49,24 +49,44 @@ class Tail(SpanProcessor):
         self._share = share
         self._delivery = delivery
         self._waiting: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
+        self._calls: dict[int, int] = {}
+        """Of each trace: how many RPCs are under way."""
+        self._kept: OrderedDict[int, bool] = OrderedDict()
+        """What was decided about the last traces."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Pass on."""
+        if _is_call(span):
+            trace = _trace_of(span)
+            self._calls[trace] = self._calls.get(trace, 0) + 1
         self._after.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Let it wait, or decide about all of its trace."""
         trace = _trace_of(span)
-        waiting = self._waiting.setdefault(trace, [])
-        waiting.append(span)
-        if span.parent is None or span.parent.is_remote:
-            del self._waiting[trace]
-            if self._is_kept(span, waiting):
-                for each in waiting:
-                    self._after.on_end(each)
+        if trace not in self._calls:  # its call left before it
+            if self._kept.get(trace):
+                self._after.on_end(span)
+            return
+        self._waiting.setdefault(trace, []).append(span)
+        if _is_call(span):
+            self._calls[trace] -= 1
+            if not self._calls[trace]:
+                self._decide(trace)
         elif len(self._waiting) > _MOST_TRACES:
             _, left_out = self._waiting.popitem(last=False)
             self._delivery.refused += len(left_out)
+
+    def _decide(self, trace: int) -> None:
+        del self._calls[trace]
+        spans = self._waiting.pop(trace)
+        kept = self._kept.get(trace, False) or self._is_kept(trace, spans)
+        self._kept[trace] = kept
+        if len(self._kept) > _MOST_TRACES:
+            self._kept.popitem(last=False)
+        if kept:
+            for each in spans:
+                self._after.on_end(each)
 
     def shutdown(self) -> None:
         """End."""
@@ -77,15 +97,21 @@ class Tail(SpanProcessor):
         """Send what is decided."""
         return self._after.force_flush(timeout_millis)
 
-    def _is_kept(self, root: ReadableSpan, spans: list[ReadableSpan]) -> bool:
-        if any(_is_notable(span) for span in spans):
-            return True
-        began, ended = root.start_time, root.end_time
-        if began is not None and ended is not None and ended - began > self._slow_ns:
+    def _is_kept(self, trace: int, spans: list[ReadableSpan]) -> bool:
+        if any(_is_notable(span) or self._is_slow(span) for span in spans):
             return True
         # The last seven bytes of an id are random, by W3C's recommendation.
-        part = _trace_of(root) % _RANDOM_PART
-        return part < self._share * _RANDOM_PART
+        return trace % _RANDOM_PART < self._share * _RANDOM_PART
+
+    def _is_slow(self, span: ReadableSpan) -> bool:
+        began, ended = span.start_time, span.end_time
+        if not _is_call(span) or began is None or ended is None:
+            return False
+        return ended - began > self._slow_ns
+
+
+def _is_call(span: ReadableSpan) -> bool:
+    return span.parent is None or span.parent.is_remote
 
 
 def _trace_of(span: ReadableSpan) -> int:
