@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.events import CircuitChanged, FactsLearned, FlightJoined
+from gateway.events import CallEnded, CircuitChanged, FactsLearned, FlightJoined
 from gateway.reranking import Reranking
 from rerank.v1 import (
     document_pb2,
@@ -24,6 +24,7 @@ from tests.e2e.vendor import Exchange, Play, Vendor, hang, reply, reply_json
 from tests.support.mortal import Embedder
 from tests.telemetry.scene import (
     TEXTS,
+    Rpc,
     Scene,
     Told,
     playing,
@@ -130,10 +131,12 @@ async def two_backends(first: Play, **backend: Any) -> AsyncIterator[Scene]:
 
 
 @asynccontextmanager
-async def library(**more: Any) -> AsyncIterator[tuple[Scene, Embedder]]:
+async def library(
+    play: Play = LLAMACPP.scored(by_length),  # noqa: B008 - it does nothing yet
+) -> AsyncIterator[tuple[Scene, Embedder]]:
     """Run a gateway with a small collection, an embedder and a reranker."""
     with tempfile.TemporaryDirectory() as folder:
-        async with Embedder() as embedder, Vendor(LLAMACPP.scored(by_length)) as vendor:
+        async with Embedder() as embedder, Vendor(play) as vendor:
             await stored(Path(folder), embedder.url, TEXTS.items())
             embedder.received.clear()
             one = {"dialect": "llamacpp", "url": vendor.url, **LLAMACPP.settings}
@@ -142,7 +145,6 @@ async def library(**more: Any) -> AsyncIterator[tuple[Scene, Embedder]]:
                 embedder.url,
                 backends={"only": one},
                 routes={"default": {"backends": ["only"]}},
-                **more,
             )
             async with playing(settings) as scene:
                 yield scene, embedder
@@ -235,6 +237,29 @@ async def two_callers_with_one_question() -> Told:
         await scene.until(FlightJoined)
         opened.set()
         await asyncio.gather(first, second)
+    return scene.told
+
+
+@scenario
+async def the_first_of_two_callers_leaves() -> Told:
+    opened = asyncio.Event()
+
+    async def play(exchange: Exchange) -> None:
+        await opened.wait()
+        await GOOD(exchange)
+
+    async with one_backend(play) as (scene, vendor):
+
+        async def joined() -> None:
+            await vendor.until(lambda: vendor.in_progress == 1)
+            others.append(asyncio.create_task(scene.rerank(rerank_request(3))))
+            await scene.until(FlightJoined)
+
+        others: list[asyncio.Task[Rpc]] = []
+        await scene.rerank(rerank_request(3), before_leaving=joined)
+        await scene.until(CallEnded)
+        opened.set()
+        await asyncio.gather(*others)
     return scene.told
 
 
@@ -546,6 +571,29 @@ async def a_search_with_mmr() -> Told:
 
 
 @scenario
+async def a_search_with_mmr_of_documents_without_vectors() -> Told:
+    with tempfile.TemporaryDirectory() as folder:
+        await stored(Path(folder), "", TEXTS.items())
+        async with playing(searching(Path(folder), "")) as scene:
+            await scene.search(Search(query="warm bread", rerank=OFF, mmr=MMR))
+    return scene.told
+
+
+@scenario
+async def a_search_that_falls_back() -> Told:
+    async with library(DOWN) as (scene, _):
+        await scene.search(Search(query="warm bread", limit=3))
+    return scene.told
+
+
+@scenario
+async def a_search_that_is_left_after_its_first_answer() -> Told:
+    async with library(hang) as (scene, _):
+        await scene.progressively(Search(query="warm bread", limit=3), leaves_after=1)
+    return scene.told
+
+
+@scenario
 async def a_search_that_reranks_only_its_head() -> Told:
     head = search_service_pb2.RerankOptions(top_k=2)
     async with library() as (scene, _):
@@ -580,7 +628,10 @@ async def the_built_in_models() -> Told:
     with tempfile.TemporaryDirectory() as folder:
         settings = {"retrieval": {"engine": "embedded", "path": folder}}
         async with playing(settings) as scene:
-            documents = [document_pb2.Document(id=k, text=v) for k, v in TEXTS.items()]
+            documents = [
+                document_pb2.Document(id=each, text=TEXTS[each])
+                for each in ("bread", "fish")
+            ]
             await scene.ask(
                 "rerank.v1.DocumentService/CreateCollection",
                 document_service_pb2.CreateCollectionRequest(name="default"),

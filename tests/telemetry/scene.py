@@ -128,6 +128,7 @@ class Scene:
         sampled: bool = True,
         called: str = "",
         before_leaving: Callable[[], Any] | None = None,
+        leaves_after: int | None = None,
     ) -> Rpc:
         """Make one call.
 
@@ -140,6 +141,7 @@ class Scene:
             sampled: Whether its trace is to be sent.
             called: What telemetry calls the method, if not by its name.
             before_leaving: Awaited, and then the call is cancelled.
+            leaves_after: It is cancelled after so many answers.
 
         """
         channel = self.gateway.channel
@@ -156,9 +158,10 @@ class Scene:
                 await before_leaving()
                 call.cancel()
             if streams:
-                answers += [
-                    getattr(each, "search_response", each) async for each in call
-                ]
+                async for each in call:
+                    answers.append(getattr(each, "search_response", each))
+                    if len(answers) == leaves_after:
+                        call.cancel()
             else:
                 answers.append(await call)
         except (grpc.aio.AioRpcError, asyncio.CancelledError):

@@ -111,11 +111,14 @@ async def test_no_span_is_without_its_parent(name: str) -> None:
 async def test_what_is_below_is_within(name: str) -> None:
     seen = await told(name)
     spans = {span.span_id: span for span in seen.collector.spans}
+    # Here a call to a backend goes on for others after its own caller has left.
+    outlived = {"POST"} if name == "the_first_of_two_callers_leaves" else set()
     for span in spans.values():
         assert span.start_time_unix_nano <= span.end_time_unix_nano
         parent = spans.get(span.parent_span_id)
         if parent:
             assert parent.start_time_unix_nano <= span.start_time_unix_nano
+        if parent and span.name not in outlived:
             assert span.end_time_unix_nano <= parent.end_time_unix_nano
 
 
@@ -153,7 +156,7 @@ async def test_of_a_thousand_candidates_the_first_are_listed() -> None:
 @everywhere
 async def test_a_span_has_no_events_but_those_of_messages(name: str) -> None:
     seen = await told(name)
-    messages = {rpc.trace_id: rpc.answers for rpc in seen.rpcs}
+    messages = [each for rpc in seen.rpcs for each in rpc.answers]
     for span in seen.collector.spans:
         events = [(each.name, values(each.attributes)) for each in span.events]
         if not span.name.endswith("/SearchProgressive"):
@@ -167,7 +170,7 @@ async def test_a_span_has_no_events_but_those_of_messages(name: str) -> None:
                     semconv.RETURNED: len(each.results),
                 },
             )
-            for each in messages[span.trace_id.hex()]
+            for each in messages
         ]
 
 
