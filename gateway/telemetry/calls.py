@@ -148,7 +148,6 @@ class CallWatch:
         said |= {
             semconv.SEARCH_METHOD: answer.search_method,
             semconv.OUTCOME: _OUTCOMES.get(execution.outcome, semconv.OTHER),
-            semconv.ROUTE: execution.route,
             semconv.CANDIDATES: execution.scored_count
             + len(execution.unscored_indexes),
             semconv.SCORED: execution.scored_count,
@@ -156,6 +155,9 @@ class CallWatch:
             semconv.TRUNCATED: len(execution.truncated_indexes),
             semconv.RETURNED: len(answer.results),
         }
+        # Where no rerank is wanted, it need not be the name of a route that there is.
+        if execution.outcome != execution_pb2.OUTCOME_NOT_REQUESTED:
+            said[semconv.ROUTE] = execution.route
         if reason := _REASONS.get(execution.fallback_reason):
             said[semconv.FALLBACK_REASON] = reason
         if answer.results:
