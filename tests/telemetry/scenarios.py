@@ -230,7 +230,7 @@ async def two_callers_with_one_question() -> Told:
         await opened.wait()
         await GOOD(exchange)
 
-    async with one_backend(play) as (scene, vendor):
+    async with one_backend(play, cache=10_000_000) as (scene, vendor):
         first = asyncio.create_task(scene.rerank(rerank_request(3)))
         await vendor.until(lambda: vendor.in_progress == 1)
         second = asyncio.create_task(scene.rerank(rerank_request(3)))
