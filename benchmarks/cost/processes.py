@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 
 import psutil
 
@@ -43,6 +44,8 @@ def running(
     try:
         for line in process.stdout or ():
             if listening := re.search(r"listening on (\S+),", line):
+                # Somebody has to read on, or the server waits with its lines.
+                Thread(target=_read_on, args=(process,), daemon=True).start()
                 yield Running(listening[1], psutil.Process(process.pid))
                 break
         else:
@@ -50,4 +53,9 @@ def running(
             raise RuntimeError(message)
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()
+
+
+def _read_on(process: subprocess.Popen[str]) -> None:
+    for _ in process.stdout or ():
+        pass

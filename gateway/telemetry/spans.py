@@ -86,6 +86,8 @@ class Spans:
     def __init__(self, tracer: Tracer | None) -> None:
         self._tracer = tracer
         self._propagator = get_global_textmap()
+        # Made anew each time it is asked for.
+        self._fields = frozenset(self._propagator.fields)
 
     def of_call(
         self,
@@ -103,7 +105,7 @@ class Spans:
         """
         if self._tracer is None:
             return Open(None, None)
-        fields = self._propagator.fields
+        fields = self._fields
         carrier = {
             key: value
             for key, value in metadata
