@@ -85,7 +85,7 @@ class Done:
     def by(self) -> str:
         """Whose scores they are."""
         execution = self.answer.execution
-        return f"{execution.backend}{', remembered' * bool(execution.cached_count)}"
+        return f"{execution.backend}{', cached' * bool(execution.cached_count)}"
 
     @property
     def failed(self) -> str:
@@ -195,13 +195,13 @@ def calls(channel: grpc.Channel, reranker: PlayedReranker) -> Iterator[Done]:
         return Done(what, searching.Search(request, timeout=CALL_S))
 
     options = search_service_pb2.RerankOptions
-    yield search("a search, fused and reranked", 0)
+    yield search("a search, reranked", 0)
     yield search(
-        "made diverse, then reranked",
+        "diverse, then reranked",
         1,
         mmr=search_service_pb2.MmrOptions(enabled=True),
     )
-    yield search("only the first five reranked", 2, options(top_k=5))
+    yield search("only five reranked", 2, options(top_k=5))
     yield search("not to be reranked", 3, options(enabled=False))
     request = rerank_service_pb2.RerankRequest(
         query="how do I restore a backup?",
@@ -215,12 +215,12 @@ def calls(channel: grpc.Channel, reranker: PlayedReranker) -> Iterator[Done]:
         ],
         search_method="vector",
     )
-    for what in ("a list of the caller's own", "the same list again"):
+    for what in ("the caller's own list", "the same list again"):
         yield Done(what, reranking.Rerank(request, timeout=CALL_S))
     reranker.fault = Fault.SLOW
-    yield search("the first backend is slow", 4)
+    yield search("first backend slow", 4)
     reranker.fault = Fault.DOWN
-    yield search("the only backend is down", 5, options(route="only_tei"))
+    yield search("only backend down", 5, options(route="only_tei"))
     reranker.fault = Fault.NONE
 
 
