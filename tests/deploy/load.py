@@ -61,6 +61,8 @@ path = "{store}"
 """
 
 ENVIRONMENT = {
+    # No collector either: all traces are thrown away.
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces",
     "VENDOR_KEY": "key-1",
     "CACHE_KEY": "0123456789abcdef0123456789abcdef",
     "RERANK_GATEWAY__RETRIEVAL__ENGINE": "embedded",
