@@ -3,15 +3,16 @@
 import asyncio
 import inspect
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.serve import serve
+from tests.deploy.collectors import Collector, a_collector
 from tests.deploy.load import a_busy_gateway
+from tests.deploy.places import free_port
 
 LOAD_S = 20.0
 
@@ -27,7 +28,14 @@ class Watched:
 
 
 @pytest.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    """Run what takes the spans of the gateway."""
+    with a_collector(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def watched(tmp_path: Path, collector: Collector) -> AsyncIterator[Watched]:
     """Run a gateway, or take one that is under load already."""
     address = os.environ.get("GATEWAY_METRICS_ADDRESS")
     if address:
@@ -35,13 +43,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         return
     if "metrics_address" not in inspect.signature(serve).parameters:
         pytest.skip("the gateway does not show metrics yet")
-    address = f"127.0.0.1:{_free_port()}"
-    async with a_busy_gateway(tmp_path, "--metrics-address", address) as load:
+    address = f"127.0.0.1:{free_port()}"
+    async with a_busy_gateway(
+        tmp_path, metrics_address=address, collector=collector.endpoint
+    ) as load:
         yield Watched(address, load)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

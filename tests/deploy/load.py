@@ -61,8 +61,6 @@ path = "{store}"
 """
 
 ENVIRONMENT = {
-    # No collector either: all traces are thrown away.
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces",
     "VENDOR_KEY": "key-1",
     "CACHE_KEY": "0123456789abcdef0123456789abcdef",
     "RERANK_GATEWAY__RETRIEVAL__ENGINE": "embedded",
@@ -90,13 +88,14 @@ async def vendors() -> AsyncIterator[Vendors]:
 
 @asynccontextmanager
 async def a_busy_gateway(
-    folder: Path, *arguments: str
+    folder: Path, *, metrics_address: str, collector: str
 ) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
     """Run `serve` for the block, and give what makes it busy for so many seconds.
 
     Args:
         folder: For its configuration and its store.
-        arguments: Further ones of its command line.
+        metrics_address: HOST:PORT where it shows its metrics.
+        collector: The url of who takes its spans, if there is anybody.
 
     """
     async with vendors() as asked:
@@ -110,7 +109,14 @@ async def a_busy_gateway(
             )
         )
         async with (
-            serving("--config", str(path), *arguments, environ=ENVIRONMENT) as served,
+            serving(
+                *("--config", str(path), "--metrics-address", metrics_address),
+                environ={
+                    **ENVIRONMENT,
+                    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector}/v1/traces",
+                    "OTEL_BSP_SCHEDULE_DELAY": "500",
+                },
+            ) as served,
             grpc.aio.insecure_channel(served.address) as channel,
         ):
             yield lambda for_s: busy(channel, asked, for_s)

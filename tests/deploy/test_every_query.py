@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tests.deploy import drawn, emitted
+from tests.deploy.collectors import Collector
 from tests.deploy.conftest import LOAD_S, Watched
-from tests.deploy.counted_spans import counted_spans
 from tests.deploy.places import OBSERVABILITY
 from tests.deploy.prometheus_server import Prometheus, a_prometheus, binary
 from tests.deploy.promql import reads
@@ -29,15 +29,16 @@ RULES = [
 
 
 @pytest.mark.real_time
-async def test_each_gives_numbers(tmp_path: Path, watched: Watched) -> None:
+async def test_each_gives_numbers(
+    tmp_path: Path, watched: Watched, collector: Collector
+) -> None:
     """One Prometheus for all of them: it is the load that takes time."""
     binary("prometheus")
-    with (
-        counted_spans() as spans,
-        a_prometheus(
-            tmp_path, {"rerank-gateway": watched.metrics_address, "otelcol": spans}
-        ) as prometheus,
-    ):
+    targets = {
+        "rerank-gateway": watched.metrics_address,
+        "otelcol": collector.metrics_address,
+    }
+    with a_prometheus(tmp_path, targets) as prometheus:
         began = time.time()
         await watched.load(LOAD_S)
         await asyncio.sleep(_ONE_MORE_SCRAPE_S)
