@@ -112,7 +112,8 @@ def backends() -> list[Builder[Panel]]:
     return [
         lines(
             "Latency of attempts",
-            "The chosen quantile of single calls to a backend, failed ones included.",
+            "The chosen quantile of single calls to a backend, failed ones included. embedder: who "
+            "makes vectors of texts.",
             Query(BACKENDS.quantile("$quantile", _ATTEMPTS, by=_BACKEND), _OF_BACKEND),
             unit="s",
         ),
