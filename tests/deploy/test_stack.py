@@ -33,7 +33,7 @@ COMPONENTS = {
     "receivers": {"otlp"},
     "processors": {"batch", "memory_limiter", "tail_sampling"},
     "connectors": {"span_metrics"},
-    "exporters": {"debug", "otlp_grpc", "prometheus"},
+    "exporters": {"otlp_grpc", "prometheus"},
 }
 """Of the collector's image, those that were tried."""
 
