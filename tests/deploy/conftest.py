@@ -1,11 +1,20 @@
 """What is watched in the tests of what watches it."""
 
+import asyncio
+import inspect
 import os
-import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+
+from gateway.cli.serve import serve
+from tests.deploy.collectors import Collector, a_collector
+from tests.deploy.load import a_busy_gateway
+from tests.deploy.places import free_port
+
+LOAD_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -14,16 +23,28 @@ class Watched:
 
     metrics_address: str
     """HOST:PORT of its /metrics."""
-    load: Callable[[], None]
-    """Has it do all that it can show, for some twenty seconds: answers of two backends,
-    faults, retries, hedges, a circuit that opens, everything that the cache can say,
-    searches with MMR, billed units."""
+    load: Callable[[float], Awaitable[None]]
+    """Has it do all that it can show, for so many seconds."""
 
 
 @pytest.fixture
-def watched() -> Watched:
-    """Take a gateway that runs already, and is under load."""
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    """Run what takes the spans of the gateway."""
+    with a_collector(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def watched(tmp_path: Path, collector: Collector) -> AsyncIterator[Watched]:
+    """Run a gateway, or take one that is under load already."""
     address = os.environ.get("GATEWAY_METRICS_ADDRESS")
-    if not address:
-        pytest.skip("no gateway to watch: GATEWAY_METRICS_ADDRESS=HOST:PORT")
-    return Watched(address, load=lambda: time.sleep(20))
+    if address:
+        yield Watched(address, load=asyncio.sleep)
+        return
+    if "metrics_address" not in inspect.signature(serve).parameters:
+        pytest.skip("the gateway does not show metrics yet")
+    address = f"127.0.0.1:{free_port()}"
+    async with a_busy_gateway(
+        tmp_path, metrics_address=address, collector=collector.endpoint
+    ) as load:
+        yield Watched(address, load)

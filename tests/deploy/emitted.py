@@ -61,6 +61,7 @@ _SPAN_ATTRIBUTES = {
     "rerank_gateway.search_method",
     "rerank_gateway.fallback.reason",
     "rerank_gateway.backend",
+    "rerank_gateway.debug",
     "rpc.status_code",
     "error.type",
 }

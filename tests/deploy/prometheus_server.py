@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.deploy.places import OBSERVABILITY
+from tests.deploy.places import OBSERVABILITY, free_port
 
 _PATIENCE_S = 20.0
 
@@ -88,7 +87,7 @@ def a_prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheu
     for job in configured["scrape_configs"]:
         job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configured))
-    port = _free_port()
+    port = free_port()
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - a package of Debian's
             [
@@ -123,10 +122,3 @@ def binary(name: str) -> str:
         pytest.skip(message)
     # Never skipped there: what nobody runs, nobody knows to work.
     raise FileNotFoundError(message)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

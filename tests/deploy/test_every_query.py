@@ -1,5 +1,6 @@
 """Every query of every panel, and all that rules read, over a real Prometheus."""
 
+import asyncio
 import math
 import re
 import time
@@ -11,11 +12,13 @@ import pytest
 import yaml
 
 from tests.deploy import drawn, emitted
-from tests.deploy.conftest import Watched
-from tests.deploy.counted_spans import counted_spans
+from tests.deploy.collectors import Collector
+from tests.deploy.conftest import LOAD_S, Watched
 from tests.deploy.places import OBSERVABILITY
 from tests.deploy.prometheus_server import Prometheus, a_prometheus, binary
 from tests.deploy.promql import reads
+
+_ONE_MORE_SCRAPE_S = 2.0
 
 RULES = [
     rule
@@ -25,18 +28,20 @@ RULES = [
 ]
 
 
-def test_each_gives_numbers(tmp_path: Path, watched: Watched) -> None:
+@pytest.mark.real_time
+async def test_each_gives_numbers(
+    tmp_path: Path, watched: Watched, collector: Collector
+) -> None:
     """One Prometheus for all of them: it is the load that takes time."""
     binary("prometheus")
-    with (
-        counted_spans() as spans,
-        a_prometheus(
-            tmp_path, {"rerank-gateway": watched.metrics_address, "otelcol": spans}
-        ) as prometheus,
-    ):
+    targets = {
+        "rerank-gateway": watched.metrics_address,
+        "otelcol": collector.metrics_address,
+    }
+    with a_prometheus(tmp_path, targets) as prometheus:
         began = time.time()
-        watched.load()
-        _wait_for_the_last_scrape()
+        await watched.load(LOAD_S)
+        await asyncio.sleep(_ONE_MORE_SCRAPE_S)
 
         assert set(prometheus.targets().values()) == {"up"}
 
@@ -107,10 +112,6 @@ def _has_numbers(result: list[Any]) -> bool:
 def _of_seconds(expression: str) -> str:
     """Let a rule look back as far as the test does."""
     return re.sub(r"\[\d+\w\]", "[10s]", expression)
-
-
-def _wait_for_the_last_scrape() -> None:
-    time.sleep(2)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert", "record"))

@@ -129,8 +129,9 @@ def answers() -> list[Builder[Panel]]:
         ),
         lines(
             "Stages",
-            "Where the time goes, at the chosen quantile: retrieve finds candidates, mmr makes "
-            "them diverse, rerank has them scored, retries and waiting included.",
+            "Where the time goes, at the chosen quantile: embed makes the query a vector, retrieve "
+            "finds candidates, mmr makes them diverse, rerank has them scored, retries and waiting "
+            "included.",
             Query(
                 GATEWAYS.quantile(
                     "$quantile",

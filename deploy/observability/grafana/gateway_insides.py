@@ -4,7 +4,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.observability.grafana.panels import HALF, QUARTER, lines, states
-from deploy.observability.grafana.queries import BACKENDS, GATEWAYS, Query
+from deploy.observability.grafana.queries import BACKENDS, GATEWAYS, SERVERS, Query
 
 _ATTEMPTS = "rerank_gateway_backend_attempt_duration_seconds"
 _RPC = "rpc_server_call_duration_seconds"
@@ -106,13 +106,14 @@ def backends() -> list[Builder[Panel]]:
     ended = BACKENDS.rate(f"{_ATTEMPTS}_count", 'error_type!="cancelled"', by=_BACKEND)
     circuit = "rerank_gateway_backend_circuit_state"
     by_process = f"max by ({_BACKEND}, instance)"
-    half_open = BACKENDS.of(circuit, 'state="half_open"')
-    is_open = BACKENDS.of(circuit, 'state="open"')
+    half_open = SERVERS.of(circuit, 'state="half_open"')
+    is_open = SERVERS.of(circuit, 'state="open"')
     extra = "rerank_gateway_backend_extra_calls_total"
     return [
         lines(
             "Latency of attempts",
-            "The chosen quantile of single calls to a backend, failed ones included.",
+            "The chosen quantile of single calls to a backend, failed ones included. embedder: who "
+            "makes vectors of texts.",
             Query(BACKENDS.quantile("$quantile", _ATTEMPTS, by=_BACKEND), _OF_BACKEND),
             unit="s",
         ),
@@ -135,7 +136,7 @@ def backends() -> list[Builder[Panel]]:
             "Circuits",
             "Green: the backend is asked. Red: it failed too often, or asked to be left alone, "
             "and is not asked for a while. Yellow: one call is let through to see whether it "
-            "works again.",
+            "works again. A backend of several urls has a circuit for each.",
             Query(
                 f"{by_process} ({half_open}) + 2 * {by_process} ({is_open})",
                 f"{_OF_BACKEND} at {{{{instance}}}}",

@@ -1,6 +1,7 @@
 """What the dashboards are made of: one way to draw each kind of number."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from grafana_foundation_sdk.builders import (
     bargauge,
@@ -88,7 +89,11 @@ def lines(
             .placement(LegendPlacement.BOTTOM)
             .show_legend(show_legend=True)
         )
-        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(TooltipDisplayMode.MULTI)
+            .hide_zeros(hide_zeros=stacked)
+        )
     )
     if stacked:
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
@@ -142,7 +147,8 @@ def bars(
     unit: str,
     width: int = THIRD,
 ) -> Builder[Panel]:
-    """Compare totals of the whole time range, longest bar first as they come."""
+    """Compare totals of the whole time range, those that are not 0."""
+    over_0 = replace(query, expression=f"{query.expression} > 0")
     return (
         bargauge.Panel()
         .title(title)
@@ -153,8 +159,9 @@ def bars(
         .height(_HEIGHT)
         .span(width)
         .orientation(VizOrientation.HORIZONTAL)
+        .no_value("none")
         .thresholds(_thresholds(()))
-        .with_target(_target(query, "A", instant=True))
+        .with_target(_target(over_0, "A", instant=True))
     )
 
 

@@ -53,6 +53,9 @@ GATEWAYS = Metrics('job=~"$job", instance=~"$instance"')
 BACKENDS = Metrics(f'{GATEWAYS.chosen}, rerank_gateway_backend=~"$backend"')
 """What they say of the chosen backends."""
 
+SERVERS = Metrics(f'{GATEWAYS.chosen}, rerank_gateway_backend=~"($backend)(/.+)?"')
+"""What they say of each server of the chosen backends: NAME/1, where there are several."""
+
 SPANS = Metrics('service_name="rerank-gateway"')
 """What the collector counts of their spans."""
 

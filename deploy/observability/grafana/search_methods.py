@@ -76,7 +76,8 @@ def methods() -> list[Builder[Panel]]:
         ),
         lines(
             "Time of each stage",
-            "The chosen quantile of the steps inside a call: retrieve …, diversify mmr, rerank.",
+            "The chosen quantile of the steps inside a call: retrieve …, diversify mmr, rerank; "
+            "score is a model in this process.",
             Query(
                 SPANS.quantile("$quantile", _DURATION, _INTERNAL, by="span_name"),
                 "{{span_name}}",
