@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import pytest
 
 from gateway.events import CallEnded, CircuitChanged, FactsLearned, FlightJoined
 from gateway.reranking import Reranking
+from gateway.retrieval.retriever import RetrieverError
+from gateway.searching import Searching
 from rerank.v1 import (
     document_pb2,
     document_service_pb2,
@@ -88,7 +90,12 @@ DOWN = reply_json({"error": CANARY}, status=503)
 
 @asynccontextmanager
 async def one_backend(
-    play: Play, *, cache: int = 0, route: dict[str, Any] | None = None, **backend: Any
+    play: Play,
+    *,
+    cache: int = 0,
+    route: dict[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    **backend: Any,
 ) -> AsyncIterator[tuple[Scene, Vendor]]:
     """Run a gateway with one backend, llama.cpp's unless told otherwise."""
     async with Vendor(play) as vendor:
@@ -100,7 +107,7 @@ async def one_backend(
             "backends": {"only": one},
             "routes": {"default": {"backends": ["only"], **(route or {})}},
         }
-        async with playing(settings) as scene:
+        async with playing(settings, environ=environ) as scene:
             yield scene, vendor
         scene.told.asked["only"] = vendor.received
 
@@ -576,6 +583,18 @@ async def a_search_with_mmr_of_documents_without_vectors() -> Told:
         await stored(Path(folder), "", TEXTS.items())
         async with playing(searching(Path(folder), "")) as scene:
             await scene.search(Search(query="warm bread", rerank=OFF, mmr=MMR))
+    return scene.told
+
+
+@scenario
+async def a_search_with_mmr_whose_vectors_do_not_come() -> Told:
+    async def lost(*_: object, **__: object) -> RetrieverError:
+        return RetrieverError(CANARY)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Searching, "_vectors", lost)
+        async with library() as (scene, _):
+            await scene.search(Search(query="warm bread", limit=3, mmr=MMR))
     return scene.told
 
 
