@@ -12,7 +12,7 @@ PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -Iprotos \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
 	--mypy_grpc_out=quiet:$(1) $(PROTOS)/*.proto
 LOCK := --upgrade --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet
-CHECKED := gateway tests clients benchmarks
+CHECKED := gateway tests clients benchmarks deploy
 
 .PHONY: help
 help: ## Print this list.
@@ -35,6 +35,10 @@ $(READY): requirements.txt pyproject.toml
 .PHONY: demo
 demo: $(READY) ## Start a gateway and rerank real documents, before and after.
 	@$(BIN)/python clients/demo/demo.py
+
+.PHONY: trace-demo
+trace-demo: $(READY) ## The same with traces, in good times and in bad, in a browser (needs the network once).
+	@$(BIN)/python -m clients.trace_demo
 
 .PHONY: run
 run: $(READY) ## Serve on 127.0.0.1:50051 until Ctrl-C.
@@ -97,6 +101,14 @@ bench: .venv/.ready-to-measure ## Measure what a call costs beside an echo of th
 .PHONY: bench-search
 bench-search: .venv/.ready-to-measure ## Measure what a search of 100 000 documents costs (ten minutes).
 	@$(BIN)/python -m benchmarks.retrieval
+
+.PHONY: bench-telemetry
+bench-telemetry: .venv/.ready-to-measure ## Measure what traces and metrics cost (a minute and a half).
+	@$(BIN)/python -m benchmarks.telemetry
+
+.PHONY: dashboards
+dashboards: $(READY) ## Write the dashboards of deploy/observability anew.
+	@$(BIN)/python -m deploy.observability.dashboards
 
 .PHONY: relevance
 relevance: .venv/.ready-to-measure ## Measure what the built-in model gains on real collections (minutes).

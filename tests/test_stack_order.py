@@ -1,16 +1,18 @@
 """Why each layer stands above the next one: whoever swaps two neighbours fails here.
 
-    Depth ▸ Beginning ▸ Cache(process) ▸ Cache(shared) ▸ SingleFlight ▸ Passages ▸ Chunk ▸
-    Shorten ▸ Retry ▸ Hedge ▸ Balance[ Limit ▸ Breaker ▸ Record ▸ Timeout ▸ server ]
+    Depth ▸ TextAlone ▸ Beginning ▸ Cache(process) ▸ Cache(shared) ▸ SingleFlight ▸
+    Passages ▸ Chunk ▸ Shorten ▸ Retry ▸ Hedge ▸
+    Balance[ Limit ▸ Breaker ▸ Record ▸ Timeout ▸ server ]
 
-Each pair of neighbours has a section, with one pair left out: Depth and Beginning may
-stand in either order. Depth adds documents without a score at the end, where Beginning
-leaves them as they are, and nothing else that one of them changes is looked at by the
-other. What holds of layers further apart is in `test_stack_order_apart.py`.
+Each pair of neighbours has a section, but for Beginning, which may stand on either side
+of TextAlone, and of Depth. Depth adds documents without a score at the end, where
+Beginning leaves them as they are; TextAlone changes nothing that Beginning looks at; and
+nothing else that one of them changes is looked at by the other. What holds of layers
+further apart is in `test_stack_order_apart.py`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from random import Random
@@ -27,7 +29,7 @@ from gateway.backends.errors import (
     TimedOut,
     Unavailable,
 )
-from gateway.backends.scorer import ScoreRequest
+from gateway.backends.scorer import Evidence, ScoreRequest
 from gateway.compose.memories import memories
 from gateway.events import AttemptEnded, Event, Retried
 from gateway.layers.memory import ProcessMemory
@@ -73,6 +75,59 @@ def hangs_at(text: str) -> Step:
 
 
 # Beginning ▸ Cache(process)
+
+
+# Depth above TextAlone, and TextAlone above the caches
+
+
+def found(request: ScoreRequest) -> ScoreRequest:
+    """Ask about documents that were found in a collection."""
+
+    async def look_up(ranks: Sequence[int]) -> Sequence[Evidence | None]:
+        return [None for _ in ranks]
+
+    return replace(request, lookup=look_up, query_embedding=(0.6, 0.8), space="own")
+
+
+async def test_more_is_scored_of_what_was_found_where_texts_alone_are_judged() -> None:
+    leaf = FakeScorer()
+    scorer = stacked(leaf, chunk=100, top_k=2, top_k_found=4)
+    await scorer.score(found(asking(*"123456")))
+    await scorer.score(asking(*"123456"))
+    assert leaf.sizes == [4, 2]
+
+
+async def test_what_a_search_asked_is_remembered_for_all_where_texts_alone_are_judged() -> (
+    None
+):
+    leaf = FakeScorer()
+    scorer = stacked(leaf, chunk=100, memories=process_only())
+    await scorer.score(found(asking("1", "2")))
+    again = await scorer.score(found(asking("1", "2", "3")))
+    anybody = await scorer.score(asking("3", "2"))
+    assert leaf.sizes == [2, 1]
+    assert (len(again.cached), len(anybody.cached)) == (2, 2)
+
+
+async def test_searches_that_ask_the_same_share_a_call_where_texts_alone_are_judged() -> (
+    None
+):
+    leaf = FakeScorer(after(1, reads()))
+    scorer = stacked(leaf, chunk=100)
+    await asyncio.gather(*(scorer.score(found(asking("1"))) for _ in range(3)))
+    assert leaf.sizes == [1]
+
+
+async def test_who_asks_the_collection_is_told_where_documents_were_found() -> None:
+    leaf = FakeScorer()
+    scorer = stacked(leaf, memories=process_only(), asks_collection=True)
+    for _ in range(2):
+        await scorer.score(found(asking("1")))
+    assert [each.space for each in leaf.requests] == ["own", "own"]
+    assert all(each.lookup and each.query_embedding for each in leaf.requests)
+
+
+# Beginning above the caches
 
 
 async def test_what_is_remembered_behind_a_gap_is_not_given() -> None:

@@ -120,7 +120,7 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             observer=told.observer,
             emit=tell,
         )
-        _expect(settings, told, server, around.memories)
+        _expect(settings, told, server, around.memories, backends)
         address = await server.start()
         # What a test or a command leaves without stopping is not waited for.
         parts.push_async_callback(server.stop, grace_s=0)
@@ -130,7 +130,11 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
 
 
 def _expect(
-    settings: Settings, told: Telemetry, server: Server, memories: Memories
+    settings: Settings,
+    told: Telemetry,
+    server: Server,
+    memories: Memories,
+    backends: dict[str, Built],
 ) -> None:
     """Show what there is before anything happens, and what only has a value now."""
     shown = told.instruments
@@ -142,8 +146,8 @@ def _expect(
             expired=lambda: memory.expired,
             displaced=lambda: memory.displaced,
         )
-    for name in settings.backends:
-        shown.expect_backend(name)
+    for name, built in backends.items():
+        shown.expect_backend(name, servers=built.configured.replicas)
     for route in settings.routes.values():
         shown.expect_fallbacks(route.backends[0])
 

@@ -73,6 +73,7 @@ async def local_backend(
         max_tokens=opened.max_tokens,
         cuts_pairs=True,
         remote=False,
+        asks_collection=not settings.model,
     )
     return built(leaf, name=name, settings=settings, around=around)
 

@@ -26,6 +26,7 @@ from gateway.layers.record import Record
 from gateway.layers.retry import Retry
 from gateway.layers.shorten import Shorten
 from gateway.layers.single_flight import SingleFlight
+from gateway.layers.text_alone import TextAlone
 from gateway.layers.timeout import Timeout
 from gateway.observing import UNOBSERVED, Observer
 from gateway.ranking.normalize import Scale
@@ -70,6 +71,8 @@ class Leaf:
     """It reads only the beginning of a longer pair, and does not refuse it."""
     remote: bool = True
     """It runs in another process."""
+    asks_collection: bool = False
+    """It judges documents also by what the collection says that they were found in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,10 @@ def stack(
     if not leaf.listwise:
         # Above Cache: what is remembered may stand behind what did not come in time.
         scorer = Beginning(scorer)
+    if not leaf.asks_collection:
+        # Above Cache and SingleFlight: what is asked by text alone is the same whoever
+        # asks. Below Depth: how many are asked may depend on where they were found.
+        scorer = TextAlone(scorer)
     # Outermost: what is not asked needs no layer, and whole sets are remembered as they
     # are asked. Only Beginning could as well stand above: no answer would be another one.
     bounded = leaf.listwise and facts.max_documents

@@ -147,6 +147,7 @@ class CallWatch:
         execution = answer.execution
         said |= {
             semconv.SEARCH_METHOD: answer.search_method,
+            semconv.OUTPUT: answer.search_method,
             semconv.OUTCOME: _OUTCOMES.get(execution.outcome, semconv.OTHER),
             semconv.CANDIDATES: execution.scored_count
             + len(execution.unscored_indexes),

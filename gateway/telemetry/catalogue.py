@@ -151,7 +151,7 @@ CACHE_FAILURES: Final = Metric(
 CIRCUIT_STATE: Final = Metric(
     "rerank_gateway.backend.circuit.state",
     Kind.GAUGE,
-    "1",
+    "{state}",
     "1 for the state that a backend's circuit is in, 0 for the others.",
     (semconv.BACKEND, STATE),
 )

@@ -255,7 +255,7 @@ current: ContextVar[RerankWatch | None] = ContextVar("rerank", default=None)
 def _cache_result(
     execution: Execution,
     coalesced: bool,  # noqa: FBT001 - called once
-    remembered: bool,  # noqa: FBT001
+    remembered: bool,  # noqa: FBT001 - called once
 ) -> CacheResult:
     """Say how the memory of scores took part in an answer."""
     if coalesced:

@@ -20,7 +20,7 @@ from gateway.backends.posting import UNWATCHED, Wire
 from gateway.events import Event
 from gateway.observing import UNOBSERVED, Observer
 from gateway.settings import TelemetrySettings
-from gateway.telemetry import semconv
+from gateway.telemetry import complaints, semconv
 from gateway.telemetry.aside import aside
 from gateway.telemetry.content import Content
 from gateway.telemetry.exporting import Batches, Delivery, span_exporter
@@ -85,6 +85,15 @@ async def telemetry(
         AddressError: The endpoint for Prometheus cannot listen where it should.
 
     """
+    with complaints.said_now_and_then():
+        async with _running(settings, ids) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _running(
+    settings: TelemetrySettings, ids: IdGenerator | None
+) -> AsyncIterator[Running]:
     counts = bool(settings.metrics_address) or settings.metrics.exporter != "none"
     sender = span_exporter(settings.traces)
     resource = _resource()

@@ -51,6 +51,8 @@ MODEL: Final = "reranker.model_name"
 TOP_K: Final = "reranker.top_k"
 QUERY: Final = "reranker.query"
 INPUT: Final = "input.value"
+OUTPUT: Final = "output.value"
+"""The search method again: what lists of traces show of each."""
 RETRIEVED: Final = "retrieval.documents"
 RERANKED: Final = "reranker.output_documents"
 

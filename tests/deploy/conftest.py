@@ -1,7 +1,6 @@
 """What is watched in the tests of what watches it."""
 
 import asyncio
-import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.serve import serve
 from tests.deploy.collectors import Collector, a_collector
 from tests.deploy.load import a_busy_gateway
 from tests.deploy.places import free_port
@@ -41,8 +39,6 @@ async def watched(tmp_path: Path, collector: Collector) -> AsyncIterator[Watched
     if address:
         yield Watched(address, load=asyncio.sleep)
         return
-    if "metrics_address" not in inspect.signature(serve).parameters:
-        pytest.skip("the gateway does not show metrics yet")
     address = f"127.0.0.1:{free_port()}"
     async with a_busy_gateway(
         tmp_path, metrics_address=address, collector=collector.endpoint
