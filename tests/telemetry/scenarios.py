@@ -94,6 +94,7 @@ async def one_backend(
     *,
     cache: int = 0,
     route: dict[str, Any] | None = None,
+    server: dict[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     **backend: Any,
 ) -> AsyncIterator[tuple[Scene, Vendor]]:
@@ -103,6 +104,7 @@ async def one_backend(
         if one["dialect"] != "llamacpp":
             del one["scale"]
         settings = {
+            "server": server or {},
             "cache": {"max_bytes": cache},
             "backends": {"only": one},
             "routes": {"default": {"backends": ["only"], **(route or {})}},
@@ -321,7 +323,7 @@ async def a_hedge() -> Told:
     async def play(exchange: Exchange) -> None:
         await next(plays)(exchange)
 
-    async with one_backend(play, hedge_after_s=0.05) as (scene, _):
+    async with one_backend(play, hedge_after_s=0.2) as (scene, _):
         await scene.rerank(rerank_request(3))
     return scene.told
 
@@ -352,7 +354,7 @@ async def a_part_before_the_deadline() -> Told:
         await (hang if first else GOOD)(exchange)
 
     async with one_backend(
-        play, max_documents=2, timeout_s=0.3, route={"on_deadline": "partial"}
+        play, max_documents=2, timeout_s=0.6, route={"on_deadline": "partial"}
     ) as (scene, _):
         await scene.rerank(rerank_request(4))
     return scene.told
@@ -400,8 +402,9 @@ async def a_malformed_answer() -> Told:
 
 @scenario
 async def a_rerank_without_time() -> Told:
-    async with one_backend(hang) as (scene, _):
-        await scene.rerank(rerank_request(3), timeout=0.5)
+    # The answer has half of the time for its way back, however busy the machine is.
+    async with one_backend(hang, server={"reserve_share": 0.5}) as (scene, _):
+        await scene.rerank(rerank_request(3), timeout=1.0)
     return scene.told
 
 
@@ -424,7 +427,7 @@ async def a_client_whose_deadline_passes() -> Told:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reranking, "_scored", never)
         async with one_backend(GOOD) as (scene, _):
-            await scene.rerank(rerank_request(3), timeout=0.2)
+            await scene.rerank(rerank_request(3), timeout=0.5)
     return scene.told
 
 
@@ -497,20 +500,13 @@ async def a_bug_in_the_middle() -> Told:
 
 @scenario
 async def one_call_too_many() -> Told:
-    async with Vendor(hang) as vendor:
-        one = {"dialect": "llamacpp", "url": vendor.url, **LLAMACPP.settings}
-        settings = {
-            "server": {"max_calls": 1},
-            "backends": {"only": one},
-            "routes": {"default": {"backends": ["only"]}},
-        }
-        async with playing(settings) as scene:
+    async with one_backend(hang, server={"max_calls": 1}) as (scene, vendor):
 
-            async def crowded() -> None:
-                await vendor.until(lambda: vendor.in_progress == 1)
-                await scene.rerank(rerank_request(3))
+        async def crowded() -> None:
+            await vendor.until(lambda: vendor.in_progress == 1)
+            await scene.rerank(rerank_request(3))
 
-            await scene.rerank(rerank_request(3), before_leaving=crowded)
+        await scene.rerank(rerank_request(3), before_leaving=crowded)
     return scene.told
 
 
@@ -540,15 +536,8 @@ async def a_caller_whose_trace_is_not_sampled() -> Told:
 
 @scenario
 async def a_caller_who_wants_to_know() -> Told:
-    async with Vendor(GOOD) as vendor:
-        one = {"dialect": "llamacpp", "url": vendor.url, **LLAMACPP.settings}
-        settings = {
-            "server": {"allow_debug": True},
-            "backends": {"only": one},
-            "routes": {"default": {"backends": ["only"]}},
-        }
-        async with playing(settings) as scene:
-            await scene.rerank(rerank_request(3), metadata=[("x-rerank-debug", "1")])
+    async with one_backend(GOOD, server={"allow_debug": True}) as (scene, _):
+        await scene.rerank(rerank_request(3), metadata=[("x-rerank-debug", "1")])
     return scene.told
 
 

@@ -70,6 +70,7 @@ VALUES = {
 }
 _METHODS = (
     semconv.SEARCH_METHOD,
+    semconv.OUTPUT,
     semconv.REQUESTED_METHOD,
     semconv.RESULT_METHODS,
 )

@@ -21,6 +21,7 @@ from tests.telemetry.golden import tree
 from tests.telemetry.scenarios import (
     CALLERS_SPAN,
     CALLERS_TRACE,
+    GOOD,
     LLAMACPP,
     SCENARIOS,
     UNSAMPLED,
@@ -153,6 +154,17 @@ async def test_of_a_thousand_candidates_the_first_are_listed() -> None:
     assert len(listed) == _MOST_DOCUMENTS
 
 
+async def test_a_long_id_is_cut() -> None:
+    asked = rerank_request(2)
+    asked.documents[1].id = "i" * 300
+    async with one_backend(GOOD) as (scene, _):
+        await scene.rerank(asked)
+    ((_, said),) = answered(scene.told)
+    assert said[semconv.RESULT_IDS] == ["i" * 128, "doc-0"]
+    (rerank,) = named(scene.told, "rerank")
+    assert values(rerank.attributes)[f"{semconv.RERANKED}.0.document.id"] == "i" * 128
+
+
 @everywhere
 async def test_a_span_has_no_events_but_those_of_messages(name: str) -> None:
     seen = await told(name)
@@ -208,6 +220,14 @@ async def test_every_call_is_counted_with_its_status(name: str) -> None:
     )
 
 
+async def test_calls_ended_in_every_way() -> None:
+    ends = {rpc.status for name in SCENARIOS for rpc in (await told(name)).rpcs}
+    assert ends == {
+        *("OK", "CANCELLED", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED"),
+        *_BY_SERVER - {"UNKNOWN", "DATA_LOSS"},
+    }
+
+
 async def test_who_leaves_is_no_error_and_who_waits_too_long_is() -> None:
     (left,) = roots(await told("a_client_that_leaves"))
     (late,) = roots(await told("a_client_whose_deadline_passes"))
@@ -225,6 +245,7 @@ async def test_a_root_says_what_the_answer_says(name: str) -> None:
     for answer, said in answered(await told(name)):
         execution = answer.execution
         assert said[semconv.SEARCH_METHOD] == answer.search_method
+        assert said[semconv.OUTPUT] == answer.search_method
         outcome = execution_pb2.Outcome.Name(execution.outcome)
         assert f"OUTCOME_{said[semconv.OUTCOME].upper()}" == outcome
         asked = outcome != "OUTCOME_NOT_REQUESTED"
