@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ class Run:
     collector: Collector
     log: Path
     statuses: list[str] = field(default_factory=list)
-    """What callers were told when calls failed."""
+    """What callers were told at the ends of calls, beside the answers."""
 
     @property
     def stderr(self) -> str:
@@ -211,12 +211,11 @@ async def everything_that_can_be_asked(run: Run, address: str, vendor: Vendor) -
                 request_serializer=lambda each: each.SerializeToString(),
                 response_deserializer=kind.FromString if kind else bytes,
             )(message, timeout=_PATIENCE_S, metadata=_HEADERS)
-            try:
+            with suppress(grpc.aio.AioRpcError):
                 await call
-            except grpc.aio.AioRpcError as error:
-                trailers = error.trailing_metadata() or ()
-                said = " ".join(f"{key}: {value!r}" for key, value in trailers)
-                run.statuses.append(f"{error.details()} {said}")
+            trailers = await call.trailing_metadata() or ()
+            said = " ".join(f"{key}: {value!r}" for key, value in trailers)
+            run.statuses.append(f"{await call.details()} {said}")
 
         rerank = "rerank.v1.RerankService/Rerank"
         good = vendor.play
@@ -284,6 +283,7 @@ async def test_a_process_tells_no_secret_in_lines_for_people(tmp_path: Path) -> 
     assert not leaks(run.places, [*SECRETS.values(), ID, _END])
     assert not leaks({"status": " ".join(run.statuses)}, [*SECRETS.values(), _END])
     # All of it happened, and was told.
+    assert "x-rerank-debug" in " ".join(run.statuses)
     ends = {
         values(span.attributes)[semconv.RPC_STATUS]
         for span in run.collector.spans
