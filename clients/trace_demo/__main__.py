@@ -2,8 +2,9 @@
 
 Three programs run until Ctrl-C: Phoenix, which shows traces in a browser; a gateway that
 sends its traces there, configured by the standard OTEL_* variables alone; and, in this
-process, a reranker that can be made to fail. Everything that the table says of an answer
-is what the answer says of itself, and is compared with what its trace says.
+process, a reranker that can be made to fail. The table says of an answer what the answer
+says of itself; the search_method of each answer and of each of its results is compared
+with what its trace says.
 """
 
 import argparse
@@ -82,6 +83,11 @@ class Done:
         return f"{count} of {len(results)}"
 
     @property
+    def search_methods(self) -> list[str]:
+        """Which stages placed each result."""
+        return [result.search_method for result in self.answer.results]
+
+    @property
     def by(self) -> str:
         """Whose scores they are."""
         execution = self.answer.execution
@@ -113,23 +119,29 @@ def main() -> None:
     parser.add_argument(
         "--once", action="store_true", help="end when all traces have arrived"
     )
-    once = parser.parse_args().once
+    parser.add_argument(
+        "--texts",
+        action="store_true",
+        help="let the traces quote queries and documents",
+    )
+    options = parser.parse_args()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.default_int_handler)
     out = Console(highlight=False, soft_wrap=True)
     out.width = WIDTH
     try:
         with tempfile.TemporaryDirectory(prefix="rerank-gateway-traces-") as folder:
-            show(out, Path(folder), once=once)
+            show(out, Path(folder), once=options.once, texts=options.texts)
     except KeyboardInterrupt:
         out.print("stopped")
 
 
-def show(out: Console, folder: Path, *, once: bool) -> None:
+def show(out: Console, folder: Path, *, once: bool, texts: bool) -> None:
+    """Make the calls, and end at once or when the user says so."""
     with (
         a_phoenix(folder) as phoenix,
         a_played_reranker() as reranker,
-        a_gateway(folder, reranker.url, phoenix.url) as gateway,
+        a_gateway(folder, reranker.url, phoenix.url, texts=texts) as gateway,
         grpc.insecure_channel(gateway.address) as channel,
     ):
         out.print(f"gateway on {gateway.address}, its traces go to Phoenix")
@@ -140,7 +152,7 @@ def show(out: Console, folder: Path, *, once: bool) -> None:
         traces = arrived(phoenix, gateway, done)
         pages = [phoenix.trace_page(trace_id) for trace_id in traces]
         out.print(table(done, traces, pages))
-        out.print("\nEach trace tells the search_method that its answer told.")
+        out.print("\nEach trace tells what its answer told, result by result.")
         out.print(f"all traces:     {phoenix.project_page(PROJECT)}")
         out.print(f"the first one:  {pages[0]}")
         if not once:
@@ -149,7 +161,9 @@ def show(out: Console, folder: Path, *, once: bool) -> None:
 
 
 @contextmanager
-def a_gateway(folder: Path, reranker_url: str, phoenix_url: str) -> Iterator[Gateway]:
+def a_gateway(
+    folder: Path, reranker_url: str, phoenix_url: str, *, texts: bool
+) -> Iterator[Gateway]:
     """Run `rerank-gateway serve` on a free port."""
     configuration = folder / "gateway.toml"
     path = (folder / "collections").as_posix()
@@ -166,6 +180,8 @@ def a_gateway(folder: Path, reranker_url: str, phoenix_url: str) -> Iterator[Gat
         "OTEL_SERVICE_NAME": "rerank-gateway",
         "OTEL_RESOURCE_ATTRIBUTES": f"openinference.project.name={PROJECT}",
     }
+    if texts:
+        environ["RERANK_GATEWAY_CAPTURE_CONTENT"] = "SPAN_ONLY"
     log = folder / "gateway.log"
     with running("The gateway", command, environ=environ, log=log) as program:
 
@@ -196,6 +212,7 @@ def calls(channel: grpc.Channel, reranker: PlayedReranker) -> Iterator[Done]:
 
     options = search_service_pb2.RerankOptions
     yield search("a search, reranked", 0)
+    yield search("the same search again", 0)
     yield search(
         "diverse, then reranked",
         1,
@@ -240,12 +257,14 @@ def arrived(phoenix: Phoenix, gateway: Gateway, done: list[Done]) -> list[str]:
     late = "had not sent all traces"
     gateway.program.until(all_there, patience_s=ARRIVAL_S, late=late)
     for each, root in zip(done, roots, strict=True):
-        told = root["attributes"].get("rerank_gateway.search_method")
-        if told != each.answer.search_method:
-            sys.exit(
-                f"{each.what}: the answer says {each.answer.search_method},"
-                f" its trace {told}"
-            )
+        told = root["attributes"]
+        for said, name in (
+            (each.answer.search_method, "search_method"),
+            (each.search_methods, "result.search_methods"),
+        ):
+            traced = told.get(f"rerank_gateway.{name}")
+            if traced != said:
+                sys.exit(f"{each.what}: the answer says {said}, its trace {traced}")
     return [str(root["context"]["trace_id"]) for root in roots]
 
 

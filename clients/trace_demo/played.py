@@ -1,19 +1,20 @@
 """A reranker that the demo plays, to make it slow or let it fail at will.
 
-It speaks as HuggingFace TEI does. Its scores are simple and real: how many of the query's
-words are in the text.
+It speaks as HuggingFace TEI does. Its scores are simple and real: which of the query's
+words are in the text, and how often.
 """
 
 import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MODEL = "share-of-words"
+MODEL = "words-in-common"
 SLOW_S = 3.0
 MOST_TEXTS = 1000
 """In one call."""
@@ -88,13 +89,26 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def score(query: str, texts: list[str]) -> list[float]:
-    """Give each text a logit: -4 with none of the query's words, 4 with all."""
-    words = _words(query)
-    return [8 * len(words & _words(text)) / max(len(words), 1) - 4 for text in texts]
+    """Give each text a logit: -4 with none of the query's words, towards 4 with all.
+
+    A long word tells more than a short one, and one that is there again a little more.
+    """
+    weights = {word: len(word) for word in _words(query)}
+    total = max(sum(weights.values()), 1)
+    counts = [Counter(_words(text)) for text in texts]
+    shares = [
+        sum(weight * _told(count[word]) for word, weight in weights.items()) / total
+        for count in counts
+    ]
+    return [8 * share - 4 for share in shares]
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w{3,}", text.lower()))
+def _told(count: int) -> float:
+    return count / (count + 0.25)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w{3,}", text.lower())
 
 
 @contextmanager
