@@ -113,6 +113,10 @@ async def _http(
             emit=around.emit,
         )
         await parts.enter_async_context(in_the_background(discovery.run()))
+    # Whoever wants a key may be a vendor, who has no use for our ids.
+    propagate = settings.propagate
+    if propagate is None:
+        propagate = not (dialect.home or key)
     leaf = HttpEmbedder(
         name=EMBEDDER,
         dialect=dialect,
@@ -122,6 +126,6 @@ async def _http(
         facts=facts,
         model=settings.model,
         dimension=settings.dimension,
-        wire=around.wire(endpoint.rerank, propagate=not dialect.home),
+        wire=around.wire(endpoint.rerank, propagate=propagate),
     )
     return leaf, facts, settings.max_in_flight or dialect.max_in_flight

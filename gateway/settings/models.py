@@ -181,6 +181,8 @@ class EmbedderSettings(_Section):
     """For remembered vectors of queries, about 2 KB each."""
     cache_ttl_s: Seconds = 3600.0
     """How long the vector of a query is remembered."""
+    propagate: bool | None = None
+    """As of a backend; unset: where it has neither a vendor's address nor a key."""
 
     api_key: SecretStr | None = Field(default=None, exclude=True)
     """The key itself: read from its place, never from the configuration."""

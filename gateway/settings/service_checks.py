@@ -20,6 +20,7 @@ _EMBEDDER_HTTP_ONLY = (
     "dimension",
     "max_texts",
     "max_in_flight",
+    "propagate",
 )
 
 
