@@ -211,8 +211,8 @@ def calls(channel: grpc.Channel, reranker: PlayedReranker) -> Iterator[Done]:
         return Done(what, searching.Search(request, timeout=CALL_S))
 
     options = search_service_pb2.RerankOptions
-    yield search("a search, reranked", 0)
-    yield search("the same search again", 0)
+    yield search("a search, reranked", 6)
+    yield search("the same search again", 6)
     yield search(
         "diverse, then reranked",
         1,
