@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import (
 )
 
 from gateway.settings import Export
+from gateway.telemetry.forgetting import forgetful, forgetful_over_http
 
 EXPORT_TIMEOUT_S = 2
 """For one batch. The default of ten seconds would hold up the end of the process."""
@@ -134,13 +135,13 @@ def span_exporter(export: Export) -> SpanExporter | None:
 def _over_grpc() -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-    return OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)
+    return forgetful(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S))
 
 
 def _over_http() -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    return OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)
+    return forgetful_over_http(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S))
 
 
 _OTLP: dict[str, Callable[[], SpanExporter]] = {

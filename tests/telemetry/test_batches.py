@@ -1,15 +1,23 @@
 """Spans wait for their batch, a bounded number of them, and nothing is tried in vain."""
 
+import gc
 import threading
 from collections.abc import Sequence
 from weakref import WeakSet
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import (
+    SimpleSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
 
+from gateway.settings import Export
+from gateway.settings.telemetry import Protocol
 from gateway.telemetry import exporting
-from gateway.telemetry.exporting import Batches, Delivery
+from gateway.telemetry.exporting import Batches, Delivery, span_exporter
+from tests.e2e.vendor import refusing_url
 
 PATIENCE_S = 20.0
 
@@ -76,4 +84,27 @@ def test_after_a_failure_nothing_is_tried_for_a_while(
     assert told.tries == tries
     assert delivery.dropped == 2
     assert not delivery.waiting
+    provider.shutdown()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_nothing_holds_a_batch_that_was_not_taken(
+    monkeypatch: pytest.MonkeyPatch, protocol: Protocol
+) -> None:
+    monkeypatch.setattr(exporting, "EXPORT_TIMEOUT_S", 0.2)
+    alive = Alive()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(alive)
+    gc.collect()
+    gc.disable()
+    try:
+        with refusing_url() as nobody:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", nobody)
+            sender = span_exporter(Export(exporter="otlp", protocol=protocol))
+            assert sender
+            provider.add_span_processor(SimpleSpanProcessor(sender))
+            provider.get_tracer("test").start_span("call").end()
+        assert not alive.spans
+    finally:
+        gc.enable()
     provider.shutdown()
