@@ -75,7 +75,7 @@ def main(
     protocol: Annotated[list[str], typer.Option(help="Of the export.")] = [*_PROTOCOLS],  # noqa: B006 - never changed
 ) -> None:
     """Measure latency, CPU time, memory and the end, with a collector and without."""
-    out = Console(width=100)
+    out = Console(width=120)
     with (
         running("benchmarks.cost.backend", str(_DOCUMENTS)) as backend,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
