@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.backends.errors import Attempt, FailureReason
 from gateway.backends.scorer import CacheWish, Lookup, Usage
@@ -72,9 +73,11 @@ class Execution:
 DEFAULT_ROUTE = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document as the caller brought it."""
+class Document(NamedTuple):
+    """A document as the caller brought it.
+
+    A tuple: there are a hundred in a call, and one is made in a third of the time.
+    """
 
     id: str = ""
     title: str = ""

@@ -93,13 +93,9 @@ class Reranking:
         latest, earliest = self._times(ask, route, began)
         with self._observer.rerank(ask, budget_s=latest - began) as tell:
             candidates = {
-                index: Candidate(
-                    text=document.read_by_model,
-                    rank=index + 1,
-                    embedding=document.embedding,
-                )
+                index: Candidate(text, index + 1, document.embedding)
                 for index, document in enumerate(ask.documents)
-                if document.title.strip() or document.text.strip()
+                if (text := document.read_by_model) and not text.isspace()
             }
             if not candidates:
                 reranked = report.nothing_to_score(ask, _since(began))

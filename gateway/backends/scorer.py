@@ -8,15 +8,17 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.backends.errors import Attempt
 from gateway.ranking.normalize import Scale
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A document before it is ranked."""
+class Candidate(NamedTuple):
+    """A document before it is ranked.
+
+    A tuple: there are a hundred in a call, and one is made in a third of the time.
+    """
 
     text: str
     """What the model reads; never blank."""

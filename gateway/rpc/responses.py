@@ -12,6 +12,8 @@ from rerank.v1 import (
 )
 
 _MOST_TOKENS = 2**31 - 1
+_OF_RETRIEVAL = ranking_pb2.SCORE_KIND_RETRIEVAL
+_OF_NOTHING = ranking_pb2.SCORE_KIND_UNSPECIFIED
 
 # Built when imported, so a name that the contract lacks cannot go unnoticed.
 _OUTCOMES = {
@@ -69,25 +71,27 @@ def _result(
     request: rerank_service_pb2.RerankRequest, reranked: Reranked, placed: Placed
 ) -> ranking_pb2.RankedDocument:
     document = request.documents[placed.index]
+    retrieval_score = document.score if document.HasField("score") else None
+    score = placed.rerank_score
+    scored = score is not None
+    if scored:
+        kind = ranking_pb2.SCORE_KIND_RERANK
+    else:
+        score = retrieval_score
+        kind = _OF_RETRIEVAL if score is not None else _OF_NOTHING
+    # All at once: each field that is set afterwards costs as much as five here.
     result = ranking_pb2.RankedDocument(
         id=document.id,
         index=placed.index,
         rank=placed.rank,
         original_rank=placed.index + 1,
+        score=score,
+        score_kind=kind,
+        rerank_score=placed.rerank_score,
+        raw_score=placed.raw_score,
+        retrieval_score=retrieval_score,
+        search_method=reranked.search_method if scored else reranked.tail_method,
     )
-    if document.HasField("score"):
-        result.retrieval_score = document.score
-    if placed.raw_score is not None and placed.rerank_score is not None:
-        result.search_method = reranked.search_method
-        result.raw_score = placed.raw_score
-        result.rerank_score = placed.rerank_score
-        result.score = placed.rerank_score
-        result.score_kind = ranking_pb2.SCORE_KIND_RERANK
-    else:
-        result.search_method = reranked.tail_method
-        if document.HasField("score"):
-            result.score = document.score
-            result.score_kind = ranking_pb2.SCORE_KIND_RETRIEVAL
     if request.return_documents:
         result.document.CopyFrom(document)
         if not request.return_embeddings:
