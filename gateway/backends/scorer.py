@@ -148,10 +148,11 @@ class Scores:
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot be ordered."""
-        for number in self.raw:
-            if number is not None and not math.isfinite(number):
-                message = f"{self.backend}: a score is not finite"
-                raise ValueError(message)
+        # Often: every layer that adds something makes a new one.
+        numbers = [number for number in self.raw if number is not None]
+        if not all(map(math.isfinite, numbers)):
+            message = f"{self.backend}: a score is not finite"
+            raise ValueError(message)
 
     @property
     def complete(self) -> bool:
