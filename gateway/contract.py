@@ -1,6 +1,7 @@
 """What a caller asks for and gets, as plain values: the contract without protobuf."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -139,3 +140,6 @@ class Reranked:
     message: str
     fallback_triggered: bool
     execution: Execution
+    again: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
+    """Tells whether the same question would get this very answer once more, without
+    anybody being asked; None: it would not."""

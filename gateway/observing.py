@@ -25,6 +25,10 @@ T = TypeVar("T")
 Tell = Callable[[T], None]
 """Takes what came out."""
 
+Count = Callable[[float, float | None], None]
+"""Counts an answer: how long it took, in seconds, and how long it might have taken; None:
+there was no bound."""
+
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 """Of the call that is served here, 32 hexadecimal digits; empty: it is not traced."""
 
@@ -94,6 +98,9 @@ class Observer(Protocol):
 
         """
 
+    def repeated(self, ask: Rerank, reranked: Reranked, /) -> Count:
+        """Give what counts a rerank whose whole answer is given again from memory."""
+
     def attempt(
         self, *, backend: str, remote: bool, document_count: int
     ) -> AbstractContextManager[Tell[Attempt]]:
@@ -115,6 +122,10 @@ class _Unwatched:
 
     def ended(self, end: CallEnd) -> None:
         """Look away."""
+
+
+def _count_nothing(_: float, __: float | None) -> None:
+    """Count nothing."""
 
 
 def _ignore(_: object) -> None:
@@ -141,6 +152,10 @@ class Unobserved:
     ) -> AbstractContextManager[Tell[Reranked]]:
         """Look away."""
         return _IGNORED
+
+    def repeated(self, _: Rerank, __: Reranked, /) -> Count:
+        """Look away."""
+        return _count_nothing
 
     def attempt(self, **_: object) -> AbstractContextManager[Tell[Attempt]]:
         """Look away."""

@@ -86,6 +86,7 @@ def scored(
         message=with_failures(search_method, method.in_words(search_method), execution),
         fallback_triggered=degraded,
         execution=execution,
+        again=scores.again if not scores.attempts else None,
     )
 
 

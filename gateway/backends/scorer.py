@@ -143,6 +143,9 @@ class Scores:
     """Places (from 0) of the documents whose scores came from memory."""
     oldest_s: float = 0.0
     """How long ago the first of those was given; 0: none came from memory."""
+    again: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
+    """Tells whether the same request would get these very scores once more, all of them
+    from memory; None: it would not, or nobody knows without asking."""
     attempts: tuple[Attempt, ...] = ()
     """Every call made for these scores, failed ones included, in the order of their end."""
 

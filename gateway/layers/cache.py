@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from gateway.backends.errors import BackendError
 from gateway.backends.scorer import CacheMode, Scorer, ScoreRequest, Scores
 from gateway.events import CacheRead, Emit
-from gateway.layers.memory import Entry, Judge, Memory
+from gateway.layers.memory import Entry, Judge, Memory, ProcessMemory
 from gateway.layers.pair_keys import PairKeys
 
 
@@ -90,7 +90,7 @@ class Cache:
         misses = len(request.documents) - hits
         self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=misses))
         if known and not misses:
-            return self._remembered(known)
+            return self._remembered(request, known)
         return await self._ask(request, known if hits else None)
 
     async def _recall(self, request: ScoreRequest) -> _Known | None:
@@ -176,8 +176,25 @@ class Cache:
             return self._keys.of_set(request, judge)
         return self._keys.of_pairs(request, judge)
 
-    def _remembered(self, known: _Known) -> Scores:
+    def _remembered(self, request: ScoreRequest, known: _Known) -> Scores:
         entries = [entry for entry in known.entries if entry]
+        oldest_at = min([entry.stored_at for entry in entries])
+        ttl_s = request.cache.ttl_s or self._ttl_s
+        memory = self._memory
+
+        def again() -> bool:
+            # Only what is remembered here can be looked at without waiting.
+            if not isinstance(memory, ProcessMemory) or oldest_at <= _now() - ttl_s:
+                return False
+            judge = known.judge
+            if not memory.still(
+                known.keys, entries, name=self._keys.judge, judge=judge
+            ):
+                return False
+            hits = len(entries)
+            self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=0))
+            return True
+
         return Scores(
             raw=tuple(entry.raw for entry in entries),
             scale=self._keys.scale,
@@ -186,7 +203,8 @@ class Cache:
             revision=known.judge.revision,
             truncated=_truncated(entries),
             cached=frozenset(range(len(entries))),
-            oldest_s=_oldest_s(entries),
+            oldest_s=_now() - oldest_at,
+            again=again,
         )
 
 

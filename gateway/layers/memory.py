@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from operator import is_
 from random import Random
 from typing import NamedTuple, Protocol
 
@@ -138,6 +139,29 @@ class ProcessMemory:
         entries = self._entries
         with entries.timer:  # one look at the clock for all of them
             return [entries[key] for key in keys]
+
+    def still(
+        self,
+        keys: Sequence[bytes],
+        entries: Sequence[Entry],
+        *,
+        name: bytes,
+        judge: Judge,
+    ) -> bool:
+        """Tell whether nothing was forgotten or replaced since.
+
+        Args:
+            keys: What was asked for.
+            entries: What was given, the very objects.
+            name: Of who judged.
+            judge: Who judged.
+
+        """
+        if self._judges.get(name) != judge:
+            return False
+        known = self._entries
+        with known.timer:
+            return all(map(is_, map(known.__getitem__, keys), entries))
 
     async def put(
         self, entries: Mapping[bytes, Entry], *, name: bytes, judge: Judge
