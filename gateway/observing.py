@@ -25,9 +25,8 @@ T = TypeVar("T")
 Tell = Callable[[T], None]
 """Takes what came out."""
 
-Count = Callable[[float, float | None], None]
-"""Counts an answer: how long it took, in seconds, and how long it might have taken; None:
-there was no bound."""
+Count = Callable[[float, float], None]
+"""Counts an answer: how long it took, and how long it might have taken, in seconds."""
 
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 """Of the call that is served here, 32 hexadecimal digits; empty: it is not traced."""
@@ -124,7 +123,7 @@ class _Unwatched:
         """Look away."""
 
 
-def _count_nothing(_: float, __: float | None) -> None:
+def _count_nothing(_: float, __: float) -> None:
     """Count nothing."""
 
 

@@ -4,7 +4,7 @@ One class for every tier: what remembers is a `Memory`, in this process or share
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.backends.errors import BackendError
@@ -178,23 +178,7 @@ class Cache:
 
     def _remembered(self, request: ScoreRequest, known: _Known) -> Scores:
         entries = [entry for entry in known.entries if entry]
-        oldest_at = min([entry.stored_at for entry in entries])
         ttl_s = request.cache.ttl_s or self._ttl_s
-        memory = self._memory
-
-        def again() -> bool:
-            # Only what is remembered here can be looked at without waiting.
-            if not isinstance(memory, ProcessMemory) or oldest_at <= _now() - ttl_s:
-                return False
-            judge = known.judge
-            if not memory.still(
-                known.keys, entries, name=self._keys.judge, judge=judge
-            ):
-                return False
-            hits = len(entries)
-            self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=0))
-            return True
-
         return Scores(
             raw=tuple(entry.raw for entry in entries),
             scale=self._keys.scale,
@@ -203,9 +187,30 @@ class Cache:
             revision=known.judge.revision,
             truncated=_truncated(entries),
             cached=frozenset(range(len(entries))),
-            oldest_s=_now() - oldest_at,
-            again=again,
+            oldest_s=_oldest_s(entries),
+            again=self._again(known.keys, entries, known.judge, ttl_s),
         )
+
+    def _again(
+        self, keys: list[bytes], entries: list[Entry], judge: Judge, ttl_s: float
+    ) -> Callable[[], bool] | None:
+        memory = self._memory
+        oldest_at = min([entry.stored_at for entry in entries])
+        # Only what is remembered here can be looked at without waiting.
+        if not isinstance(memory, ProcessMemory):
+            return None
+
+        # What this keeps alive is counted in `gateway.rpc.recollection`.
+        def again() -> bool:
+            if oldest_at <= _now() - ttl_s or not memory.still(
+                keys, entries, name=self._keys.judge, judge=judge
+            ):
+                return False
+            hits = len(entries)
+            self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=0))
+            return True
+
+        return again
 
 
 def _joined(
@@ -213,7 +218,8 @@ def _joined(
 ) -> Scores:
     """Put fresh and remembered scores where their documents stand."""
     if len(asked) == len(request.documents):
-        return fresh
+        # A tier below knows nothing of what is remembered here by now.
+        return replace(fresh, again=None) if fresh.again else fresh
     answered = {request.documents[place].text: at for at, place in enumerate(asked)}
     entries = known.entries if known else [None] * len(request.documents)
     raw: list[float | None] = []
@@ -234,6 +240,7 @@ def _joined(
             truncated.add(place)
     return replace(
         fresh,
+        again=None,
         raw=tuple(raw),
         cached=frozenset(cached),
         truncated=frozenset(truncated),

@@ -13,13 +13,19 @@ from hashlib import sha256
 from cachetools import LRUCache
 
 from gateway.contract import Execution, Outcome, Reranked
-from gateway.observing import Count
 from gateway.rpc.responses import write_execution
 from rerank.v1 import rerank_service_pb2
 
-# Keys and entries of a hundred documents, beside the bytes.
-_BYTES_PER_RESULT = 100
-_BYTES_PER_ANSWER = 2000
+Counted = Callable[[float, float | None], None]
+"""Counts an answer: how long it took, and what remained of the caller's deadline when it was
+asked, in seconds; None: there was none."""
+
+# As measured, beside the bytes. Of a score the key; and its entry, of which nobody can say
+# whether the memory of scores would keep it anyway: half of it counts here. Of a document
+# that has no score, or was cut, its place. A test compares it with what the allocator says.
+_BYTES_PER_SCORE = 140
+_BYTES_PER_PLACE = 36
+_BYTES_PER_ANSWER = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class _Known:
     search_method: str
     message: str
     execution: Execution
-    count: Count
+    counted: Counted
 
 
 class Recollection:
@@ -58,18 +64,21 @@ class Recollection:
         self._known: LRUCache[bytes, _Known] = LRUCache(max_bytes, getsizeof=_size)
 
     def key(self, request: bytes) -> bytes:
-        """Name a request; two that differ in anything have different names."""
-        return sha256(request).digest()
+        """Name a request; two that differ in anything have different names.
+
+        Empty: no answer is remembered.
+        """
+        return sha256(request).digest() if self._known.maxsize else b""
 
     def recall(
-        self, key: bytes, *, duration_s: Callable[[], float], budget_s: float | None
+        self, key: bytes, *, duration_s: Callable[[], float], remaining_s: float | None
     ) -> Recalled | None:
         """Give the answer, if it would be the same again.
 
         Args:
             key: Of the request.
             duration_s: Tells how long the call has taken.
-            budget_s: How long it may take; None: there is no bound.
+            remaining_s: Of the caller's deadline; None: there is none.
 
         """
         known = self._known.get(key)
@@ -79,7 +88,7 @@ class Recollection:
             del self._known[key]
             return None
         took_s = duration_s()
-        known.count(took_s, budget_s)
+        known.counted(took_s, remaining_s)
         stages = tuple(
             replace(each, duration_s=took_s) for each in known.execution.stages
         )
@@ -101,7 +110,7 @@ class Recollection:
         key: bytes,
         reranked: Reranked,
         response: rerank_service_pb2.RerankResponse,
-        count: Count,
+        counted: Counted,
     ) -> None:
         """Keep an answer, if it can be given again.
 
@@ -109,7 +118,7 @@ class Recollection:
             key: Of the request.
             reranked: The answer.
             response: The same as it goes to the caller.
-            count: Counts it when it is given again.
+            counted: Counts it when it is given again.
 
         """
         if reranked.again is None or reranked.execution.outcome is not Outcome.RERANKED:
@@ -125,12 +134,18 @@ class Recollection:
             search_method=response.search_method,
             message=response.message,
             execution=reranked.execution,
-            count=count,
+            counted=counted,
         )
         if _size(known) <= self._known.maxsize:
             self._known[key] = known
 
 
 def _size(known: _Known) -> int:
-    scores = known.execution.scored_count
-    return _BYTES_PER_ANSWER + len(known.results) + scores * _BYTES_PER_RESULT
+    said = known.execution
+    places = len(said.unscored_indexes) + len(said.truncated_indexes)
+    return (
+        _BYTES_PER_ANSWER
+        + len(known.results)
+        + said.scored_count * _BYTES_PER_SCORE
+        + places * _BYTES_PER_PLACE
+    )

@@ -11,12 +11,13 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from grpc.aio import ServicerContext
 
+from gateway.contract import Rerank, Reranked
 from gateway.errors import InvalidRequest, Violation
 from gateway.observing import Observer, trace_id
 from gateway.reranking import Reranking
 from gateway.rpc.callers import caller_of
 from gateway.rpc.debugging import asks_for_debug
-from gateway.rpc.recollection import Recalled, Recollection
+from gateway.rpc.recollection import Counted, Recalled, Recollection
 from gateway.rpc.requests import Limits, read_rerank
 from gateway.rpc.responses import write_rerank
 from rerank.v1 import rerank_service_pb2
@@ -62,7 +63,7 @@ class RerankService:
             recalled = self._answers.recall(
                 key,
                 duration_s=lambda: time.perf_counter() - began,
-                budget_s=remaining_s,
+                remaining_s=remaining_s,
             )
             if recalled:
                 return recalled
@@ -77,9 +78,15 @@ class RerankService:
         reranked = await self._reranking.rerank(ask)
         response = write_rerank(request, reranked)
         if key and reranked.again:
-            count = self._observer.repeated(ask, reranked)
-            self._answers.remember(key, reranked, response, count)
+            self._answers.remember(
+                key, reranked, response, self._counting(ask, reranked)
+            )
         return response
+
+    def _counting(self, ask: Rerank, reranked: Reranked) -> Counted:
+        count = self._observer.repeated(ask, reranked)
+        budget_s = self._reranking.budget(ask)
+        return lambda took_s, remaining_s: count(took_s, budget_s(remaining_s))
 
     async def rerank_batch(
         self,

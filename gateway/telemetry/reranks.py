@@ -216,13 +216,11 @@ def repeated(ask: Rerank, reranked: Reranked, instruments: Instruments) -> Count
     """
     end = _end(ask, reranked.execution, "hit", _Change.of(reranked), math.inf)
 
-    def count(duration_s: float, budget_s: float | None) -> None:
+    def count(duration_s: float, budget_s: float) -> None:
         if call := calls.current.get():
             call.cache_result = end.cache_result
         instruments.stage_ended(_NAME, duration_s)
-        instruments.rerank_ended(
-            end if budget_s is None else replace(end, budget_s=budget_s)
-        )
+        instruments.rerank_ended(replace(end, budget_s=budget_s))
 
     return count
 
