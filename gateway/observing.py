@@ -25,6 +25,9 @@ T = TypeVar("T")
 Tell = Callable[[T], None]
 """Takes what came out."""
 
+Count = Callable[[float, float], None]
+"""Counts an answer: how long it took, and how long it might have taken, in seconds."""
+
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 """Of the call that is served here, 32 hexadecimal digits; empty: it is not traced."""
 
@@ -94,6 +97,9 @@ class Observer(Protocol):
 
         """
 
+    def repeated(self, ask: Rerank, reranked: Reranked, /) -> Count:
+        """Give what counts a rerank whose whole answer is given again from memory."""
+
     def attempt(
         self, *, backend: str, remote: bool, document_count: int, work: str = "score"
     ) -> AbstractContextManager[Tell[Attempt]]:
@@ -116,6 +122,10 @@ class _Unwatched:
 
     def ended(self, end: CallEnd) -> None:
         """Look away."""
+
+
+def _count_nothing(_: float, __: float) -> None:
+    """Count nothing."""
 
 
 def _ignore(_: object) -> None:
@@ -142,6 +152,10 @@ class Unobserved:
     ) -> AbstractContextManager[Tell[Reranked]]:
         """Look away."""
         return _IGNORED
+
+    def repeated(self, _: Rerank, __: Reranked, /) -> Count:
+        """Look away."""
+        return _count_nothing
 
     def attempt(self, **_: object) -> AbstractContextManager[Tell[Attempt]]:
         """Look away."""

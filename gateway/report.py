@@ -35,9 +35,12 @@ def scored(
         duration_s: How long all of it took.
 
     """
-    raw: list[float | None] = [None] * len(ask.documents)
-    for index, number in zip(indexes, scores.raw, strict=True):
-        raw[index] = number
+    raw: list[float | None] = list(scores.raw)
+    if len(raw) != len(ask.documents):
+        raw = [None] * len(ask.documents)
+        for index, number in zip(indexes, scores.raw, strict=True):
+            raw[index] = number
+    scored_count = len(raw) - raw.count(None)
     placed = answer.order(raw, scores.scale)
     min_score_applied = min_score is not None and scores.scale is not Scale.RELATIVE
     if min_score is not None and min_score_applied:
@@ -62,10 +65,14 @@ def scored(
         model=scores.model,
         attempts=scores.attempts,
         stages=(stage,),
-        scored_count=sum(number is not None for number in raw),
+        scored_count=scored_count,
         cached_count=len(scores.cached),
         oldest_s=scores.oldest_s,
-        unscored_indexes=tuple(i for i, number in enumerate(raw) if number is None),
+        unscored_indexes=(
+            tuple(i for i, number in enumerate(raw) if number is None)
+            if scored_count < len(raw)
+            else ()
+        ),
         truncated_indexes=tuple(indexes[place] for place in sorted(scores.truncated)),
         min_score_applied=min_score_applied,
         scale=scores.scale,
@@ -79,6 +86,7 @@ def scored(
         message=with_failures(search_method, method.in_words(search_method), execution),
         fallback_triggered=degraded,
         execution=execution,
+        again=scores.again if not scores.attempts else None,
     )
 
 

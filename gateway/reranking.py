@@ -1,7 +1,7 @@
 """The use case Rerank: route, score, order, and say truthfully what happened."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway import report
@@ -93,13 +93,9 @@ class Reranking:
         latest, earliest = self._times(ask, route, began)
         with self._observer.rerank(ask, budget_s=latest - began) as tell:
             candidates = {
-                index: Candidate(
-                    text=document.read_by_model,
-                    rank=index + 1,
-                    embedding=document.embedding,
-                )
+                index: Candidate(text, index + 1, document.embedding)
                 for index, document in enumerate(ask.documents)
-                if document.title.strip() or document.text.strip()
+                if (text := document.read_by_model) and not text.isspace()
             }
             if not candidates:
                 reranked = report.nothing_to_score(ask, _since(began))
@@ -112,6 +108,21 @@ class Reranking:
                     )
             tell(reranked)
             return reranked
+
+    def budget(self, ask: Rerank) -> Callable[[float | None], float]:
+        """Give what tells how long the same call may take, if it comes again.
+
+        It takes what remains of the caller's deadline; None: there is none.
+        """
+        timeout_s = _timeout_s(ask, self._routes[ask.route])
+        kept_s = self._reserve.of
+
+        def budget_s(remaining_s: float | None) -> float:
+            if remaining_s is None:
+                return timeout_s
+            return min(timeout_s, remaining_s - kept_s(remaining_s))
+
+        return budget_s
 
     async def _scored(
         self,
@@ -159,14 +170,17 @@ class Reranking:
 
     def _times(self, ask: Rerank, route: Route, now: float) -> tuple[float, float]:
         """Plan when to stop waiting for scores: at the latest, and at the earliest."""
-        timeout_s = route.timeout_s if ask.timeout_s is None else ask.timeout_s
-        until = min(now + timeout_s, ask.until)
+        until = min(now + _timeout_s(ask, route), ask.until)
         if ask.deadline is None:
             return until, until
         remaining_s = ask.deadline - now
         latest = min(until, ask.deadline - self._reserve.of(remaining_s))
         # Half of the time is for scoring, however many calls there are.
         return latest, min(latest, now + remaining_s / 2)
+
+
+def _timeout_s(ask: Rerank, route: Route) -> float:
+    return route.timeout_s if ask.timeout_s is None else ask.timeout_s
 
 
 def _since(began: float) -> float:

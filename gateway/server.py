@@ -26,9 +26,10 @@ from gateway.rpc.calls import Calls
 from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
+from gateway.rpc.recollection import Recollection
 from gateway.rpc.reflection import enable_reflection
 from gateway.rpc.requests import Limits
-from gateway.rpc.rerank_service import RerankService
+from gateway.rpc.rerank_service import RerankService, add_rerank_service
 from gateway.rpc.search_service import SearchService
 from gateway.rpc.shedding import Shedding
 from gateway.searching import Searching
@@ -37,7 +38,6 @@ from gateway.storing import Storing
 from rerank.v1 import (
     backend_service_pb2_grpc,
     document_service_pb2_grpc,
-    rerank_service_pb2_grpc,
     search_service_pb2_grpc,
 )
 
@@ -65,6 +65,7 @@ class Server:
         inspecting: The use case behind BackendService.
         reserve: What of a caller's deadline is kept for the way back.
         settings: Address, limits and message sizes.
+        max_answer_bytes: How much memory whole answers may take; 0: none is kept.
         observer: Watches each call.
         emit: Told how each call ended.
 
@@ -79,6 +80,7 @@ class Server:
         inspecting: Inspecting,
         reserve: Reserve,
         settings: ServerSettings,
+        max_answer_bytes: int,
         observer: Observer,
         emit: Emit,
     ) -> None:
@@ -113,8 +115,14 @@ class Server:
             max_document_bytes=settings.max_document_bytes,
             max_query_bytes=settings.max_query_bytes,
         )
-        rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
-            RerankService(reranking=reranking, limits=limits), self._server
+        add_rerank_service(
+            RerankService(
+                reranking=reranking,
+                limits=limits,
+                answers=Recollection(max_bytes=max_answer_bytes),
+                observer=observer,
+            ),
+            self._server,
         )
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(
             SearchService(searching=searching, limits=limits), self._server

@@ -155,7 +155,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local"},
     "aiohttp": {"backends.transport", "telemetry.scrape"},
-    "cachetools": {"backends.local", "layers", "retrieval"},
+    "cachetools": {"backends.local", "layers", "retrieval", "rpc.recollection"},
     "google": {"rpc", "cli"},
     "grpc": {"rpc", "server", "cli"},
     "grpc_health": {"rpc", "server"},

@@ -4,6 +4,7 @@ It posts what the dialect encodes and turns everything that can go wrong on the 
 into a `BackendError`. No number leaves it that the dialect did not read.
 """
 
+import math
 from collections.abc import Mapping
 
 import httpx
@@ -113,11 +114,12 @@ class HttpScorer:
     def _decode(self, body: bytes, count: int) -> Decoded:
         with translated(self._name, body):
             decoded = self._dialect.decode(orjson.loads(body), count)
-        if all(score is None for score in decoded.raw):
+        scores = [score for score in decoded.raw if score is not None]
+        if not scores:
             raise Malformed(self._name, "no document was scored")
-        if any(
-            score is not None and out_of_range(score, self._scale)
-            for score in decoded.raw
+        # All are within a range if the least and the greatest are.
+        if not all(map(math.isfinite, scores)) or any(
+            out_of_range(score, self._scale) for score in (min(scores), max(scores))
         ):
             detail = f"a score that is no {self._scale}: is its scale configured right?"
             raise WrongScale(self._name, detail)

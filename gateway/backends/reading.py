@@ -69,6 +69,8 @@ def by_index(items: Json, *, score_key: str, count: int) -> tuple[float, ...]:
     if len(entries) != count:
         message = f"{len(entries)} results for {count} documents"
         raise ContractBrokenError(message)
+    if (read := _read_at_once(entries, score_key, count)) is not None:
+        return read
     scores: list[float | None] = [None] * count
     for entry in entries:
         result = mapping(entry, "a result")
@@ -84,6 +86,25 @@ def by_index(items: Json, *, score_key: str, count: int) -> tuple[float, ...]:
             raise ContractBrokenError(message)
         scores[index] = number(result.get(score_key), f"{score_key} of {index}")
     return tuple(score for score in scores if score is not None)
+
+
+def _read_at_once(
+    entries: list[Json], score_key: str, count: int
+) -> tuple[float, ...] | None:
+    """Read a list without a fault; None: look closely, there is one somewhere."""
+    try:
+        found = {entry["index"]: entry[score_key] for entry in entries}
+        ordered = [found[index] for index in range(count)]
+    except (LookupError, TypeError):
+        return None
+    # No subclass: to Python, True is 1.
+    if not {*map(type, found)} <= _INTEGERS or not {*map(type, ordered)} <= _NUMBERS:
+        return None
+    return tuple(map(float, ordered)) if all(map(math.isfinite, ordered)) else None
+
+
+_INTEGERS = {int}
+_NUMBERS = {int, float}
 
 
 def by_position(items: Json, *, count: int) -> tuple[float, ...]:

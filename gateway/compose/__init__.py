@@ -117,6 +117,7 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             ),
             reserve=reserve,
             settings=settings.server,
+            max_answer_bytes=settings.cache.max_answer_bytes,
             observer=told.observer,
             emit=tell,
         )

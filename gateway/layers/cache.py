@@ -4,13 +4,13 @@ One class for every tier: what remembers is a `Memory`, in this process or share
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.backends.errors import BackendError
 from gateway.backends.scorer import CacheMode, Scorer, ScoreRequest, Scores
 from gateway.events import CacheRead, Emit
-from gateway.layers.memory import Entry, Judge, Memory
+from gateway.layers.memory import Entry, Judge, Memory, ProcessMemory
 from gateway.layers.pair_keys import PairKeys
 
 
@@ -90,7 +90,7 @@ class Cache:
         misses = len(request.documents) - hits
         self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=misses))
         if known and not misses:
-            return self._remembered(known)
+            return self._remembered(request, known)
         return await self._ask(request, known if hits else None)
 
     async def _recall(self, request: ScoreRequest) -> _Known | None:
@@ -176,8 +176,9 @@ class Cache:
             return self._keys.of_set(request, judge)
         return self._keys.of_pairs(request, judge)
 
-    def _remembered(self, known: _Known) -> Scores:
+    def _remembered(self, request: ScoreRequest, known: _Known) -> Scores:
         entries = [entry for entry in known.entries if entry]
+        ttl_s = request.cache.ttl_s or self._ttl_s
         return Scores(
             raw=tuple(entry.raw for entry in entries),
             scale=self._keys.scale,
@@ -187,7 +188,29 @@ class Cache:
             truncated=_truncated(entries),
             cached=frozenset(range(len(entries))),
             oldest_s=_oldest_s(entries),
+            again=self._again(known.keys, entries, known.judge, ttl_s),
         )
+
+    def _again(
+        self, keys: list[bytes], entries: list[Entry], judge: Judge, ttl_s: float
+    ) -> Callable[[], bool] | None:
+        memory = self._memory
+        oldest_at = min([entry.stored_at for entry in entries])
+        # Only what is remembered here can be looked at without waiting.
+        if not isinstance(memory, ProcessMemory):
+            return None
+
+        # What this keeps alive is counted in `gateway.rpc.recollection`.
+        def again() -> bool:
+            if oldest_at <= _now() - ttl_s or not memory.still(
+                keys, entries, name=self._keys.judge, judge=judge
+            ):
+                return False
+            hits = len(entries)
+            self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=0))
+            return True
+
+        return again
 
 
 def _joined(
@@ -195,7 +218,8 @@ def _joined(
 ) -> Scores:
     """Put fresh and remembered scores where their documents stand."""
     if len(asked) == len(request.documents):
-        return fresh
+        # A tier below knows nothing of what is remembered here by now.
+        return replace(fresh, again=None) if fresh.again else fresh
     answered = {request.documents[place].text: at for at, place in enumerate(asked)}
     entries = known.entries if known else [None] * len(request.documents)
     raw: list[float | None] = []
@@ -216,6 +240,7 @@ def _joined(
             truncated.add(place)
     return replace(
         fresh,
+        again=None,
         raw=tuple(raw),
         cached=frozenset(cached),
         truncated=frozenset(truncated),

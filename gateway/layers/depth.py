@@ -30,12 +30,25 @@ class Depth:
     async def score(self, request: ScoreRequest) -> Scores:
         """Ask about the first documents and leave the others unscored."""
         default = self._default_found if request.lookup else self._default
-        depth = default if request.depth is None else request.depth
-        if self._most:
-            depth = min(depth, self._most.max_documents)
-        beyond = max(len(request.documents) - depth, 0)
-        if not beyond:
-            return await self._scorer.score(request)
+        wanted = default if request.depth is None else request.depth
+        count = len(request.documents)
+        depth = self._bounded(wanted, count)
+        if depth == count:
+            return self._told(await self._scorer.score(request), wanted, count, depth)
         first = replace(request, documents=request.documents[:depth])
-        scores = await self._scorer.score(first)
+        scores = self._told(await self._scorer.score(first), wanted, count, depth)
+        beyond = count - depth
         return replace(scores, raw=scores.raw + (None,) * beyond, beyond=beyond)
+
+    def _bounded(self, wanted: int, count: int) -> int:
+        most = self._most.max_documents if self._most else count
+        return min(wanted, count, most)
+
+    def _told(self, scores: Scores, wanted: int, count: int, depth: int) -> Scores:
+        """Let an answer not be given again after the bound has changed."""
+        again = scores.again
+        if again is None or self._most is None:
+            return scores
+        return replace(
+            scores, again=lambda: self._bounded(wanted, count) == depth and again()
+        )

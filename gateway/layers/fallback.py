@@ -48,6 +48,8 @@ class Fallback:
                 transient = transient or error.transient
                 last = error
             else:
+                if not attempts and (scores.complete or not request.takes_partial):
+                    return scores
                 attempts += scores.attempts
                 if scores.complete or not request.takes_partial:
                     return replace(scores, attempts=attempts)

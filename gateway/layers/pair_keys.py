@@ -57,10 +57,11 @@ class PairKeys:
         """
         start = self._question(b"pair", request, judge)
         keys = []
+        copy = start.copy
         for document in request.documents:
             # The last part needs no length, and a text is hashed only once.
-            pair = start.copy()
-            pair.update(_bytes(document.text))
+            pair = copy()
+            pair.update(document.text.encode("utf-8", "surrogatepass"))
             keys.append(pair.digest())
         return keys
 

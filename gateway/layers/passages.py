@@ -35,7 +35,7 @@ class Passages:
                 truncated.add(place)
             if len(passages) > 1:
                 split_count += len(passages)
-            asked += [replace(document, text=passage) for passage in passages]
+            asked += [document._replace(text=passage) for passage in passages]
             owners += [place] * len(passages)
         scores = await self._scorer.score(replace(request, documents=tuple(asked)))
         best: list[float | None] = [None] * len(request.documents)

@@ -113,4 +113,4 @@ def _cut(document: Candidate, room: float) -> Candidate:
         else:
             beyond = middle
     text = whole[:fits]
-    return replace(document, text=text if text.strip() else whole.strip()[:1])
+    return document._replace(text=text if text.strip() else whole.strip()[:1])

@@ -6,16 +6,21 @@ order received. Nothing is lost here except by a bound that the caller set.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import NamedTuple
 
-from gateway.ranking.normalize import Scale, normalize
+from gateway.ranking.normalize import Scale, normalize_all
+
+_BY_NUMBER = itemgetter(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """One document in its final place."""
+class Placed(NamedTuple):
+    """One document in its final place.
 
-    index: int
+    A tuple: there are a hundred in an answer, and one is made in a third of the time.
+    """
+
+    index: int  # type: ignore[assignment]  # a tuple has one, which nobody asks
     """Place in the request, from 0."""
     rank: int
     """Place in the answer, from 1."""
@@ -36,19 +41,20 @@ def order(raw: Sequence[float | None], scale: Scale | None) -> list[Placed]:
 
     """
     scored = [(index, number) for index, number in enumerate(raw) if number is not None]
-    scored.sort(key=lambda each: -each[1])  # a stable sort keeps ties as they were
+    # A stable sort keeps ties as they were, in reverse too.
+    scored.sort(key=_BY_NUMBER, reverse=True)
+    normalized = normalize_all([number for _, number in scored], scale)
     placed = [
-        Placed(
-            index=index,
-            rank=rank,
-            raw_score=number,
-            rerank_score=normalize(number, scale) if scale else None,
+        Placed(index, rank, number, score)
+        for rank, ((index, number), score) in enumerate(
+            zip(scored, normalized, strict=True), start=1
         )
-        for rank, (index, number) in enumerate(scored, start=1)
     ]
+    if len(placed) == len(raw):
+        return placed
     unscored = [index for index, number in enumerate(raw) if number is None]
     return placed + [
-        Placed(index=index, rank=rank)
+        Placed(index, rank)
         for rank, index in enumerate(unscored, start=len(placed) + 1)
     ]
 
@@ -87,4 +93,4 @@ def at_most_per_group(
 
 def _ranked(placed: Sequence[Placed]) -> list[Placed]:
     """Number documents anew, after some were removed."""
-    return [replace(each, rank=rank) for rank, each in enumerate(placed, start=1)]
+    return [each._replace(rank=rank) for rank, each in enumerate(placed, start=1)]

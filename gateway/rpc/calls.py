@@ -19,6 +19,7 @@ from gateway.observing import Answering, Call, CallEnd, Observer, trace_id
 from gateway.rpc.call_lines import call_ended
 from gateway.rpc.debugging import METADATA as DEBUG
 from gateway.rpc.debugging import asks_for_debug, debug_words
+from gateway.rpc.recollection import Recalled
 
 # Quoted: at run time, grpc's classes take no type arguments.
 _Context: TypeAlias = "ServicerContext[Any, Any]"
@@ -129,7 +130,8 @@ class _Watched:
         """Look at a message that goes to the caller."""
         self._messages += 1
         self._last = response
-        self._watching.answered(request, response)
+        seen = response.answer if isinstance(response, Recalled) else response
+        self._watching.answered(request, seen)
         if self._debug:
             self._add_trailer(*((DEBUG, line) for line in debug_words(response)))
 

@@ -4,7 +4,6 @@ from google.protobuf.duration_pb2 import Duration
 
 from gateway.backends.errors import Attempt, FailureReason
 from gateway.contract import Execution, Outcome, Reranked, Stage, StageOutcome
-from gateway.ranking.answer import Placed
 from rerank.v1 import (
     execution_pb2,
     ranking_pb2,
@@ -12,6 +11,9 @@ from rerank.v1 import (
 )
 
 _MOST_TOKENS = 2**31 - 1
+_OF_RERANK = ranking_pb2.SCORE_KIND_RERANK
+_OF_RETRIEVAL = ranking_pb2.SCORE_KIND_RETRIEVAL
+_OF_NOTHING = ranking_pb2.SCORE_KIND_UNSPECIFIED
 
 # Built when imported, so a name that the contract lacks cannot go unnoticed.
 _OUTCOMES = {
@@ -32,7 +34,7 @@ def write_rerank(
 ) -> rerank_service_pb2.RerankResponse:
     """Write the answer to a request."""
     return rerank_service_pb2.RerankResponse(
-        results=[_result(request, reranked, placed) for placed in reranked.results],
+        results=_results(request, reranked),
         search_method=reranked.search_method,
         message=reranked.message,
         fallback_triggered=reranked.fallback_triggered,
@@ -65,34 +67,37 @@ def write_execution(execution: Execution) -> execution_pb2.Execution:
     )
 
 
-def _result(
-    request: rerank_service_pb2.RerankRequest, reranked: Reranked, placed: Placed
-) -> ranking_pb2.RankedDocument:
-    document = request.documents[placed.index]
-    result = ranking_pb2.RankedDocument(
-        id=document.id,
-        index=placed.index,
-        rank=placed.rank,
-        original_rank=placed.index + 1,
-    )
-    if document.HasField("score"):
-        result.retrieval_score = document.score
-    if placed.raw_score is not None and placed.rerank_score is not None:
-        result.search_method = reranked.search_method
-        result.raw_score = placed.raw_score
-        result.rerank_score = placed.rerank_score
-        result.score = placed.rerank_score
-        result.score_kind = ranking_pb2.SCORE_KIND_RERANK
-    else:
-        result.search_method = reranked.tail_method
-        if document.HasField("score"):
-            result.score = document.score
-            result.score_kind = ranking_pb2.SCORE_KIND_RETRIEVAL
-    if request.return_documents:
-        result.document.CopyFrom(document)
-        if not request.return_embeddings:
-            result.document.ClearField("embedding")
-    return result
+def _results(
+    request: rerank_service_pb2.RerankRequest, reranked: Reranked
+) -> list[ranking_pb2.RankedDocument]:
+    documents = request.documents
+    written = []
+    for index, rank, raw_score, rerank_score in reranked.results:
+        document = documents[index]
+        retrieval_score = document.score if document.HasField("score") else None
+        score, kind, method = rerank_score, _OF_RERANK, reranked.search_method
+        if score is None:
+            score, method = retrieval_score, reranked.tail_method
+            kind = _OF_NOTHING if score is None else _OF_RETRIEVAL
+        # All at once: a field that is set afterwards costs as much as five here.
+        result = ranking_pb2.RankedDocument(
+            id=document.id,
+            index=index,
+            rank=rank,
+            original_rank=index + 1,
+            score=score,
+            score_kind=kind,
+            rerank_score=rerank_score,
+            raw_score=raw_score,
+            retrieval_score=retrieval_score,
+            search_method=method,
+        )
+        if request.return_documents:
+            result.document.CopyFrom(document)
+            if not request.return_embeddings:
+                result.document.ClearField("embedding")
+        written.append(result)
+    return written
 
 
 def _attempt(attempt: Attempt) -> execution_pb2.Attempt:

@@ -113,6 +113,8 @@ class CacheSettings(_Section):
     forgotten together."""
     max_bytes: Annotated[int, Field(ge=0)] = 64 * _MIB
     """In this process; 0 remembers nothing."""
+    max_answer_bytes: Annotated[int, Field(ge=0)] = 16 * _MIB
+    """Of whole answers that can be given again as they are; 0 remembers none."""
     url: str = ""
     """Of a Redis or Valkey that several gateways share: redis://HOST:PORT/DB or
     rediss://…; unset: none."""

@@ -170,6 +170,8 @@ current: ContextVar[CallWatch | None] = ContextVar("call", default=None)
 
 
 def _query_of(request: object) -> str:
+    if isinstance(request, bytes):  # it is read where it is served
+        request = rerank_service_pb2.RerankRequest.FromString(request)
     if isinstance(request, search_service_pb2.SearchProgressiveRequest):
         return request.search.query
     ranked = rerank_service_pb2.RerankRequest | search_service_pb2.SearchRequest

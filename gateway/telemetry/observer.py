@@ -1,8 +1,8 @@
 """Listens to the gateway and tells OpenTelemetry and Prometheus what it hears."""
 
-from gateway.contract import Rerank
+from gateway.contract import Rerank, Reranked
 from gateway.events import CacheRead, Event, FlightJoined
-from gateway.observing import Call
+from gateway.observing import Call, Count
 from gateway.telemetry import calls, reranks
 from gateway.telemetry.attempts import AttemptWatch
 from gateway.telemetry.calls import CallWatch
@@ -67,6 +67,10 @@ class Telemetry:
             budget_s=budget_s,
             call=calls.current.get(),
         )
+
+    def repeated(self, ask: Rerank, reranked: Reranked, /) -> Count:
+        """Give what counts the same rerank again, all of it from memory."""
+        return reranks.repeated(ask, reranked, self._instruments)
 
     def attempt(
         self, *, backend: str, remote: bool, document_count: int, work: str = "score"

@@ -1,8 +1,9 @@
 """One rerank, whatever became of it, as a span and as numbers."""
 
+import math
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -10,9 +11,10 @@ from opentelemetry.util.types import AttributeValue
 
 from gateway.contract import Execution, Outcome, Rerank, Reranked
 from gateway.errors import RerankFailed
+from gateway.observing import Count
 from gateway.ranking import method
 from gateway.ranking.normalize import Scale
-from gateway.telemetry import semconv
+from gateway.telemetry import calls, semconv
 from gateway.telemetry.calls import CallWatch
 from gateway.telemetry.content import Content
 from gateway.telemetry.instruments import CacheResult, Instruments, RerankEnd
@@ -148,30 +150,13 @@ class RerankWatch:
     def _count(
         self, execution: Execution, cache_result: CacheResult, change: "_Change"
     ) -> None:
-        fell_back = execution.outcome is Outcome.FELL_BACK
-        attempts = execution.attempts
         self._instruments.stage_ended(
             _NAME,
             time.perf_counter() - self._began,
             trace_id=self._open.recorded_as,
         )
         self._instruments.rerank_ended(
-            RerankEnd(
-                cache_result=cache_result,
-                candidate_count=len(self._ask.documents),
-                budget_s=self._budget_s,
-                fallback_reason=execution.fallback_reason if fell_back else None,
-                failed_backend=attempts[0].backend if attempts else _NOBODY,
-                backend=execution.backend,
-                model=execution.model,
-                best_score=(
-                    change.best_score if execution.scale in _PROBABILITIES else None
-                ),
-                displacement=change.displacement,
-                top1_changed=change.top1_changed,
-                search_units=execution.usage.search_units,
-                tokens=execution.usage.tokens,
-            )
+            _end(self._ask, execution, cache_result, change, self._budget_s)
         )
 
     def _facts(
@@ -218,6 +203,51 @@ class RerankWatch:
                 },
                 text=document.read_by_model if self._content.texts else "",
             )
+
+
+def repeated(ask: Rerank, reranked: Reranked, instruments: Instruments) -> Count:
+    """Give what counts the same rerank again, all of it from memory.
+
+    Args:
+        ask: What was asked.
+        reranked: The answer.
+        instruments: Count it.
+
+    """
+    end = _end(ask, reranked.execution, "hit", _Change.of(reranked), math.inf)
+
+    def count(duration_s: float, budget_s: float) -> None:
+        if call := calls.current.get():
+            call.cache_result = end.cache_result
+        instruments.stage_ended(_NAME, duration_s)
+        instruments.rerank_ended(replace(end, budget_s=budget_s))
+
+    return count
+
+
+def _end(
+    ask: Rerank,
+    execution: Execution,
+    cache_result: CacheResult,
+    change: "_Change",
+    budget_s: float,
+) -> RerankEnd:
+    fell_back = execution.outcome is Outcome.FELL_BACK
+    attempts = execution.attempts
+    return RerankEnd(
+        cache_result=cache_result,
+        candidate_count=len(ask.documents),
+        budget_s=budget_s,
+        fallback_reason=execution.fallback_reason if fell_back else None,
+        failed_backend=attempts[0].backend if attempts else _NOBODY,
+        backend=execution.backend,
+        model=execution.model,
+        best_score=change.best_score if execution.scale in _PROBABILITIES else None,
+        displacement=change.displacement,
+        top1_changed=change.top1_changed,
+        search_units=execution.usage.search_units,
+        tokens=execution.usage.tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True)

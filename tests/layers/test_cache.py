@@ -2,9 +2,10 @@
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -548,3 +549,131 @@ async def test_calls_at_once_share_one_memory_without_mixing_their_answers() -> 
     )
     assert now() - began < 12
     assert sum(backend.sizes) < 2000
+
+
+# Whether an answer would be the same again
+
+
+async def remembered(
+    scorer: Scorer, *documents: str, **more: Any
+) -> Callable[[], bool]:
+    """Ask twice, and give what tells whether a third time would be the same."""
+    request = wishing(asking(*documents), **more)
+    assert (await scorer.score(request)).again is None
+    again = (await scorer.score(request)).again
+    assert again
+    return again
+
+
+async def test_what_was_all_remembered_would_be_the_same_again() -> None:
+    told: list[Event] = []
+    backend = FakeScorer()
+    again = await remembered(cached(backend, emit=told.append), "1", "2", "1")
+    assert again()
+    assert again()
+    assert len(backend.requests) == 1
+    # As often as a look into the memory would be.
+    hits = [CacheRead("fake", "process", hits=3, misses=0)] * 3
+    assert told == [CacheRead("fake", "process", hits=0, misses=3), *hits]
+
+
+async def test_what_would_not_be_the_same_is_no_look_into_the_memory() -> None:
+    told: list[Event] = []
+    scorer = cached(FakeScorer(), emit=told.append)
+    again = await remembered(scorer, "1", "2")
+    await scorer.score(wishing(asking("2"), CacheMode.REFRESH))
+    count = len(told)
+    assert not again()
+    assert len(told) == count
+
+
+async def test_a_part_from_memory_says_nothing_about_the_next_time() -> None:
+    scorer = cached(FakeScorer())
+    await scorer.score(asking("1"))
+    assert (await scorer.score(asking("1", "2"))).again is None
+    for mode in (CacheMode.BYPASS, CacheMode.REFRESH):
+        assert (await scorer.score(wishing(asking("1"), mode))).again is None
+
+
+@pytest.mark.parametrize(("ttl_s", "young_s"), [(None, 100.0), (20.0, 20.0)])
+async def test_it_would_not_once_a_score_is_too_old(
+    ttl_s: float | None, young_s: float
+) -> None:
+    scorer = cached(FakeScorer(), ttl_s=100)
+    await scorer.score(asking("1"))
+    await asyncio.sleep(5)
+    request = wishing(asking("1", "2"), ttl_s=ttl_s)
+    await scorer.score(request)
+    again = (await scorer.score(request)).again
+    assert again
+    await asyncio.sleep(young_s * 0.89 - 5)
+    assert again()
+    # The older of the two decides.
+    await asyncio.sleep(young_s * 0.11)
+    assert not again()
+
+
+async def test_it_would_not_once_a_score_was_forgotten_for_want_of_room() -> None:
+    scorer = cached(FakeScorer(), memory=process_memory(2 * BYTES_PER_ENTRY))
+    again = await remembered(scorer, "1", "2")
+    await scorer.score(asking("3"))
+    assert not again()
+
+
+async def test_to_tell_so_keeps_scores_from_being_forgotten() -> None:
+    scorer = cached(FakeScorer(), memory=process_memory(3 * BYTES_PER_ENTRY))
+    again = await remembered(scorer, "1", "2")
+    await scorer.score(asking("3"))
+    assert again()
+    await scorer.score(asking("4"))  # displaces the third
+    assert again()
+
+
+async def test_it_would_not_once_another_model_answers() -> None:
+    backend = FakeScorer()
+    scorer = cached(backend)
+    again = await remembered(scorer, "1")
+    backend.model = "new-model"
+    await scorer.score(asking("2"))
+    assert not again()
+    backend.model = "fake-model"
+    await scorer.score(asking("3"))
+    assert again()
+
+
+async def test_a_lower_tier_does_not_speak_for_a_higher_one() -> None:
+    shared = process_memory()
+    both = cached(cached(FakeScorer(), memory=shared, tier="shared"))
+    await cached(FakeScorer(), memory=shared).score(asking("1", "2", "3"))
+    # All of it from the lower tier; then a part of it, the rest from the upper one.
+    assert (await both.score(asking("1"))).again is None
+    mixed = await both.score(asking("1", "2", "3"))
+    assert mixed.cached == {0, 1, 2}
+    assert mixed.again is None
+    assert (await both.score(asking("1", "2", "3"))).again
+
+
+async def test_of_a_memory_that_waits_nobody_can_tell() -> None:
+    inside = process_memory()
+
+    class Elsewhere:
+        """As one in another process."""
+
+        judge, get, put = inside.judge, inside.get, inside.put
+
+    scorer = cached(FakeScorer(), memory=Elsewhere())
+    for _ in range(3):
+        scores = await scorer.score(asking("1"))
+        assert scores.again is None
+    assert scores.cached == {0}
+
+
+async def test_of_listwise_answers_it_tells_whether_each_score_is_still_of_that_one() -> (
+    None
+):
+    scorer = cached(_counts(), listwise=True)
+    again = await remembered(scorer, "a", "b")
+    await scorer.score(asking("b", "a"))
+    assert again()
+    await scorer.score(wishing(asking("a", "b"), CacheMode.REFRESH))
+    assert not again()

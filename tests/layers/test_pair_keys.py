@@ -63,7 +63,7 @@ def test_whatever_a_score_depends_on_is_part_of_its_key() -> None:
 def test_what_a_score_does_not_depend_on_is_no_part_of_its_key() -> None:
     base = asking("text")
     (document,) = base.documents
-    moved = replace(document, rank=7, embedding=(1.0,))
+    moved = document._replace(rank=7, embedding=(1.0,))
     others = [
         replace(base, deadline=9.0),
         replace(base, caller="somebody"),

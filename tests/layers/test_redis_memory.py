@@ -7,7 +7,6 @@ import random
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -469,7 +468,7 @@ def test_a_value_with_any_bit_turned_is_nothing() -> None:
     value = stored.entry(KEY, written_at, offset_s=100.0)
     assert len(value) == 27
     read = stored.read_entry(KEY, value, offset_s=100.0)
-    assert read == replace(written_at, ttl_s=math.inf)
+    assert read == written_at._replace(ttl_s=math.inf)
     assert stored.read_entry(NAME, value, offset_s=100.0) is None
     assert stored.read_judge(KEY, value) is None
     for at in range(len(value) * 8):

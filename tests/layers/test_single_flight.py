@@ -104,7 +104,7 @@ async def test_one_after_the_other_shares_nothing() -> None:
         lambda request: replace(
             request,
             documents=(
-                replace(request.documents[0], embedding=(1.0,)),
+                request.documents[0]._replace(embedding=(1.0,)),
                 *request.documents[1:],
             ),
         ),

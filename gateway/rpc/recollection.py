@@ -1,0 +1,151 @@
+"""Remember whole answers as bytes, by the bytes of what was asked.
+
+An answer all of whose scores were remembered is the same every time, but for its
+`execution`. Reading a request of a hundred documents and writing its answer takes most of
+what such a call costs, and is not needed a second time. Whether the scores are remembered
+still is asked each time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from cachetools import LRUCache
+
+from gateway.contract import Execution, Outcome, Reranked
+from gateway.rpc.responses import write_execution
+from rerank.v1 import rerank_service_pb2
+
+Counted = Callable[[float, float | None], None]
+"""Counts an answer: how long it took, and what remained of the caller's deadline when it was
+asked, in seconds; None: there was none."""
+
+# As measured, beside the bytes. Of a score the key; and its entry, of which nobody can say
+# whether the memory of scores would keep it anyway: half of it counts here. Of a document
+# that has no score, or was cut, its place. A test compares it with what the allocator says.
+_BYTES_PER_SCORE = 140
+_BYTES_PER_PLACE = 36
+_BYTES_PER_ANSWER = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """An answer that was remembered as a whole."""
+
+    data: bytes
+    """As it goes to the caller."""
+    answer: rerank_service_pb2.RerankResponse
+    """The same without its results."""
+    returned: int
+    """How many results it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    again: Callable[[], bool]
+    results: bytes
+    """The answer without its `execution`."""
+    returned: int
+    search_method: str
+    message: str
+    execution: Execution
+    counted: Counted
+
+
+class Recollection:
+    """Holds the last answers, bounded by bytes.
+
+    Args:
+        max_bytes: About how much memory they may take; 0 remembers none.
+
+    """
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self._known: LRUCache[bytes, _Known] = LRUCache(max_bytes, getsizeof=_size)
+
+    def key(self, request: bytes) -> bytes:
+        """Name a request; two that differ in anything have different names.
+
+        Empty: no answer is remembered.
+        """
+        return sha256(request).digest() if self._known.maxsize else b""
+
+    def recall(
+        self, key: bytes, *, duration_s: Callable[[], float], remaining_s: float | None
+    ) -> Recalled | None:
+        """Give the answer, if it would be the same again.
+
+        Args:
+            key: Of the request.
+            duration_s: Tells how long the call has taken.
+            remaining_s: Of the caller's deadline; None: there is none.
+
+        """
+        known = self._known.get(key)
+        if known is None:
+            return None
+        if not known.again():
+            del self._known[key]
+            return None
+        took_s = duration_s()
+        known.counted(took_s, remaining_s)
+        stages = tuple(
+            replace(each, duration_s=took_s) for each in known.execution.stages
+        )
+        answer = rerank_service_pb2.RerankResponse(
+            search_method=known.search_method,
+            message=known.message,
+            execution=write_execution(
+                replace(known.execution, duration_s=took_s, stages=stages)
+            ),
+        )
+        # What is said twice in a message holds as it is said last; two parts of one
+        # message are one.
+        return Recalled(
+            known.results + answer.SerializeToString(), answer, known.returned
+        )
+
+    def remember(
+        self,
+        key: bytes,
+        reranked: Reranked,
+        response: rerank_service_pb2.RerankResponse,
+        counted: Counted,
+    ) -> None:
+        """Keep an answer, if it can be given again.
+
+        Args:
+            key: Of the request.
+            reranked: The answer.
+            response: The same as it goes to the caller.
+            counted: Counts it when it is given again.
+
+        """
+        if reranked.again is None or reranked.execution.outcome is not Outcome.RERANKED:
+            return
+        results = rerank_service_pb2.RerankResponse(
+            fallback_triggered=response.fallback_triggered
+        )
+        results.results.extend(response.results)
+        known = _Known(
+            again=reranked.again,
+            results=results.SerializeToString(),
+            returned=len(response.results),
+            search_method=response.search_method,
+            message=response.message,
+            execution=reranked.execution,
+            counted=counted,
+        )
+        if _size(known) <= self._known.maxsize:
+            self._known[key] = known
+
+
+def _size(known: _Known) -> int:
+    said = known.execution
+    places = len(said.unscored_indexes) + len(said.truncated_indexes)
+    return (
+        _BYTES_PER_ANSWER
+        + len(known.results)
+        + said.scored_count * _BYTES_PER_SCORE
+        + places * _BYTES_PER_PLACE
+    )
