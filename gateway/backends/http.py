@@ -10,8 +10,8 @@ import httpx
 import orjson
 
 from gateway.backends.dialect import Call, Decoded, Dialect
-from gateway.backends.errors import Malformed, WrongScale
 from gateway.backends.facts import LONGEST_NAME, Facts
+from gateway.backends.plausible import plausible
 from gateway.backends.posting import (
     UNWATCHED,
     Poster,
@@ -20,7 +20,7 @@ from gateway.backends.posting import (
     translated,
 )
 from gateway.backends.scorer import ScoreRequest, Scores
-from gateway.ranking.normalize import Scale, out_of_range
+from gateway.ranking.normalize import Scale
 
 # JSON of this size costs the event loop about a millisecond; beyond, a thread does it.
 _IN_A_THREAD_BYTES = 512 * 1024
@@ -113,12 +113,4 @@ class HttpScorer:
     def _decode(self, body: bytes, count: int) -> Decoded:
         with translated(self._name, body):
             decoded = self._dialect.decode(orjson.loads(body), count)
-        if all(score is None for score in decoded.raw):
-            raise Malformed(self._name, "no document was scored")
-        if any(
-            score is not None and out_of_range(score, self._scale)
-            for score in decoded.raw
-        ):
-            detail = f"a score that is no {self._scale}: is its scale configured right?"
-            raise WrongScale(self._name, detail)
-        return decoded
+        return plausible(decoded, backend=self._name, scale=self._scale)

@@ -9,7 +9,8 @@ from gateway.telemetry import semconv
 from gateway.telemetry.instruments import Instruments
 from gateway.telemetry.spans import Open, Spans
 
-# The method of every call that goes out; a model in this process is asked without one.
+# The method of a call that goes out, unless it is an RPC, which has a name of its own; a
+# model in this process is asked without one.
 _POST = "POST"
 _HERE = "score"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.dialects import DIALECTS
+from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.ranking.normalize import Scale
 from gateway.settings import (
     LOCAL,
@@ -157,7 +157,7 @@ def test_an_address_is_taken_apart(address: str, host: str, port: int) -> None:
         (with_backend(url="http://h"), "backends.b.dialect: is required"),
         (
             with_backend(dialect="teii"),
-            f"backends.b.dialect: must be one of {', '.join([*DIALECTS, LOCAL])}",
+            f"backends.b.dialect: must be one of {', '.join([*DIALECTS, *GRPC_DIALECTS, LOCAL])}",
         ),
         (with_backend(dialect="tei"), "backends.b.url: is required"),
         (
