@@ -169,6 +169,34 @@ def test_an_address_is_taken_apart(address: str, host: str, port: int) -> None:
             "backends.b.url: must have no user",
         ),
         (
+            with_backend(dialect="tei-grpc"),
+            "backends.b.url: is required, such as grpc://localhost:8082",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="http://h:1"),
+            "backends.b.url: must be a url such as grpc://localhost:8082",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="grpc://h"),
+            "backends.b.url: must be a url such as grpc://localhost:8082",
+        ),
+        (
+            with_backend(dialect="tei-grpc", urls=["grpc://h:1", "grpc://h:2/x"]),
+            "backends.b.urls.1: must have no path",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="grpc://h:1", scale="probability"),
+            "backends.b.scale: tei-grpc always gives logit",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="grpc://h:1", threads=2),
+            "backends.b.threads: only for the built-in",
+        ),
+        (
+            with_backend(dialect="tei", url="grpc://h:1"),
+            "backends.b.url: must be a url such as http://localhost:8081",
+        ),
+        (
             with_backend(dialect="llamacpp", url="http://h"),
             "backends.b.scale: is required, since llamacpp",
         ),
