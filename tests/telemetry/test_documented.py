@@ -121,7 +121,9 @@ def place_of(span: Span) -> str:
     """Name a kind of span as the table does."""
     if span.kind == Span.SPAN_KIND_SERVER:
         return "call"
-    return {"POST": "attempt", "score": "attempt", "rerank": "rerank"}.get(
+    if span.kind == Span.SPAN_KIND_CLIENT:
+        return "attempt"
+    return {"score": "attempt", "rerank": "rerank"}.get(
         span.name, "mmr" if span.name.endswith(" mmr") else span.name.split()[0]
     )
 
