@@ -1,7 +1,7 @@
 """One scorer for every vendor that speaks gRPC.
 
 It calls what the dialect encodes and turns everything that can go wrong on the way into a
-`BackendError`. The counterpart of `gateway.backends.http`, for half of its CPU.
+`BackendError`, as `gateway.backends.http` does for the others.
 """
 
 import asyncio
