@@ -348,22 +348,17 @@ async def test_the_second_of_two_servers_answers_for_the_first() -> None:
 
 
 async def test_a_slow_call_is_hedged_and_the_slower_one_cancelled() -> None:
-    async with scene(hang, hang, hedge_after_s=0.1) as of:
-        asked = asyncio.ensure_future(of.rerank())
-        await _until(lambda: sum(each.in_progress for each in of.servers) == 2)
-        for server in of.servers:
-            server.play = _BY_PLACE
-        asked.cancel()
-        await _until(lambda: sum(each.abandoned for each in of.servers) == 2)
-        first, second = of.servers
-        first.play = hang
-        second.play = _BY_PLACE
-        before = first.abandoned
-        for number in range(8):
-            response = await of.rerank(query=f"question {number}")
-            assert response.execution.outcome == execution_pb2.OUTCOME_RERANKED
-        hedges = [each for each in of.events if isinstance(each, Hedged)]
-        await first.until(lambda: first.abandoned == before + len(hedges))
+    plays = iter([hang, _BY_PLACE])
+
+    async def play(asked: Asked) -> bytes:
+        return await next(plays)(asked)
+
+    async with scene(play, play, hedge_after_s=0.1) as of:
+        response = await of.rerank()
+        assert [each.index for each in response.results] == [4, 3, 2, 1, 0]
+        await _until(lambda: sum(each.abandoned for each in of.servers) == 1)
+        assert [len(each.received) for each in of.servers] == [1, 1]
+    assert [each.won for each in of.events if isinstance(each, Hedged)] == [True]
 
 
 async def test_a_circuit_opens_and_lets_a_call_through_to_see() -> None:
