@@ -7,10 +7,11 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-PROTOS := protos/rerank/v1
+# Our own contract, and what a vendor publishes.
+PROTOS := protos/rerank/v1 protos/tei/v1
 PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -Iprotos \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
-	--mypy_grpc_out=quiet:$(1) $(PROTOS)/*.proto
+	--mypy_grpc_out=quiet:$(1) $(addsuffix /*.proto,$(PROTOS))
 LOCK := --upgrade --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet
 CHECKED := gateway tests clients benchmarks deploy
 
@@ -83,7 +84,7 @@ proto: $(READY) ## Generate the Python stubs beside the .proto files.
 proto-check: $(READY) ## Check that the contract breaks nobody and its stubs are up to date.
 	@$(BIN)/buf breaking --against protos/base.binpb
 	@rm -rf build/stubs && mkdir -p build/stubs && $(call PROTOC,build/stubs)
-	@for new in build/stubs/rerank/v1/*; do cmp "$$new" "$(PROTOS)/$${new##*/}" || \
+	@for new in build/stubs/*/v1/*; do cmp "$$new" "protos/$${new#build/stubs/}" || \
 		{ echo "the stubs are not up to date: make proto"; exit 1; }; done
 
 .PHONY: proto-base

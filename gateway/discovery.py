@@ -6,12 +6,15 @@ the vendor's defaults stand.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import httpx
 
 from gateway.backends.dialect import Info
+from gateway.backends.errors import BackendError
 from gateway.backends.facts import Facts
+from gateway.backends.grpc import Caller
+from gateway.backends.grpc_dialect import GrpcInfo
 from gateway.backends.posting import parsed_or_none
 from gateway.backends.reading import ContractBrokenError
 from gateway.backends.transport import TRANSPORT_ERRORS, read, send
@@ -22,37 +25,25 @@ _AGAIN_AFTER_S = 60.0
 _FIRST_RETRY_S = 1.0
 _MAX_ANSWER_BYTES = 1024 * 1024
 
+Ask = Callable[[Facts], Awaitable[str]]
+"""Asks once and writes into the facts; gives what went wrong, or an empty string. Raises
+`ContractBrokenError` where the answer is none."""
+
 
 class Discovery:
     """Keeps the facts about one backend up to date.
 
     Args:
         backend: Its configured name.
-        base_url: Below which `info.path` is.
-        info: Where its vendor tells about a server, and how to read it.
-        headers: Sent along; may hold the key.
-        transport: The sockets; the caller closes it.
+        ask: Asks its server.
         facts: What is written to.
         emit: Told what was learned, and once per silence that a backend keeps it.
 
     """
 
-    def __init__(
-        self,
-        *,
-        backend: str,
-        base_url: str,
-        info: Info,
-        headers: Mapping[str, str],
-        transport: httpx.AsyncBaseTransport,
-        facts: Facts,
-        emit: Emit,
-    ) -> None:
+    def __init__(self, *, backend: str, ask: Ask, facts: Facts, emit: Emit) -> None:
         self._backend = backend
-        self._url = httpx.URL(base_url + info.path)
-        self._info = info
-        self._headers = dict(headers)
-        self._transport = transport
+        self._ask_once = ask
         self._facts = facts
         self._emit = emit
 
@@ -80,20 +71,66 @@ class Discovery:
 
     async def _ask(self) -> str:
         """Ask once; give what went wrong, or an empty string."""
-        request = httpx.Request("GET", self._url, headers=self._headers)
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
-                response = await send(self._transport, request)
-                body = await read(response, _MAX_ANSWER_BYTES)
-            if response.status_code != httpx.codes.OK:
-                return f"HTTP {response.status_code}"
-            if body is None:
-                return f"an answer of over {_MAX_ANSWER_BYTES} bytes"
-            self._info.read(parsed_or_none(body), self._facts)
+                return await self._ask_once(self._facts)
         except TimeoutError:
             return f"no answer in {_ANSWER_WITHIN_S:.0f} s"
-        except TRANSPORT_ERRORS as error:
-            return type(error.__cause__ or error).__name__
         except ContractBrokenError as error:
             return str(error)
+
+
+def over_http(
+    info: Info,
+    *,
+    base_url: str,
+    headers: Mapping[str, str],
+    transport: httpx.AsyncBaseTransport,
+) -> Ask:
+    """Ask a server that speaks HTTP.
+
+    Args:
+        info: Where its vendor tells about a server, and how to read it.
+        base_url: Below which `info.path` is.
+        headers: Sent along; may hold the key.
+        transport: The sockets; the caller closes it.
+
+    """
+    url = httpx.URL(base_url + info.path)
+
+    async def ask(facts: Facts) -> str:
+        request = httpx.Request("GET", url, headers=dict(headers))
+        try:
+            response = await send(transport, request)
+            body = await read(response, _MAX_ANSWER_BYTES)
+        except TRANSPORT_ERRORS as error:
+            return type(error.__cause__ or error).__name__
+        if response.status_code != httpx.codes.OK:
+            return f"HTTP {response.status_code}"
+        if body is None:
+            return f"an answer of over {_MAX_ANSWER_BYTES} bytes"
+        info.read(parsed_or_none(body), facts)
         return ""
+
+    return ask
+
+
+def over_grpc(info: GrpcInfo, *, caller: Caller) -> Ask:
+    """Ask a server that speaks gRPC.
+
+    Args:
+        info: How to read what it tells.
+        caller: Of the method where it does.
+
+    """
+
+    async def ask(facts: Facts) -> str:
+        deadline = asyncio.get_running_loop().time() + _ANSWER_WITHIN_S
+        try:
+            answer = await caller.call(b"", deadline=deadline)
+        except BackendError as error:
+            return str(error).removeprefix(f"{error.backend}: ")
+        info.read(answer, facts)
+        return ""
+
+    return ask

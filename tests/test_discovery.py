@@ -13,7 +13,7 @@ from gateway.backends.dialect import Info
 from gateway.backends.dialects.tei import read_info
 from gateway.backends.facts import Facts
 from gateway.concurrency import in_the_background
-from gateway.discovery import Discovery
+from gateway.discovery import Discovery, over_http
 from gateway.events import BackendSilent, Event, FactsLearned
 from tests.support.scorers import now
 from tests.support.vendors import Handler, reply
@@ -55,10 +55,12 @@ async def discovering(
 
     discovery = Discovery(
         backend="tei",
-        base_url="http://vendor.test",
-        info=Info(path=path, read=read_info),
-        headers={"Authorization": "Bearer test-api-key"},
-        transport=httpx.MockTransport(noted),
+        ask=over_http(
+            Info(path=path, read=read_info),
+            base_url="http://vendor.test",
+            headers={"Authorization": "Bearer test-api-key"},
+            transport=httpx.MockTransport(noted),
+        ),
         facts=facts,
         emit=asked.told.append,
     )

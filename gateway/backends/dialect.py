@@ -78,24 +78,11 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """One vendor's spelling."""
+class Traits:
+    """What holds of a vendor however it is spoken to."""
 
-    path: str
-    """The rerank endpoint below the base url."""
-    encode: Callable[[Call], Json]
-    """Call to body: exactly the vendor's fields, no superset."""
-    decode: Callable[[Json, int], Decoded]
-    """Body and number of documents to scores. Raises `ContractBrokenError`."""
-    usage: Callable[[Mapping[str, str]], Usage] | None = None
-    """Headers of a successful answer (names in lower case) to what it cost; None: the
-    body tells, if anything does."""
-    refusal: Callable[[Refusal], BackendError | None] = no_words_of_its_own
-    """What a refusal means where its status alone does not say it; else None."""
     credentials: Callable[[str], dict[str, str]] = bearer
-    """Key to headers."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """What every call says beside its key."""
+    """Key to headers, or to metadata."""
     listwise: Callable[[str], bool] = judges_each_alone
     """Whether a model compares the documents of a call, which then is never split."""
     scale: Scale | None
@@ -108,6 +95,25 @@ class Dialect:
     """Calls at once by default: what the vendor serves without queueing or refusing."""
     needs_model: bool = False
     """Without a model, every call would be refused."""
-    info: Info | None = None
     home: str = ""
     """The vendor's own base url; empty where everybody runs their own server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect(Traits):
+    """One vendor's spelling, in JSON over HTTP."""
+
+    path: str
+    """The rerank endpoint below the base url."""
+    encode: Callable[[Call], Json]
+    """Call to body: exactly the vendor's fields, no superset."""
+    decode: Callable[[Json, int], Decoded]
+    """Body and number of documents to scores. Raises `ContractBrokenError`."""
+    usage: Callable[[Mapping[str, str]], Usage] | None = None
+    """Headers of a successful answer (names in lower case) to what it cost; None: the
+    body tells, if anything does."""
+    refusal: Callable[[Refusal], BackendError | None] = no_words_of_its_own
+    """What a refusal means where its status alone does not say it; else None."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What every call says beside its key."""
+    info: Info | None = None

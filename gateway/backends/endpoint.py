@@ -1,7 +1,7 @@
 """Where a backend listens: a base url or the full endpoint, whichever was configured."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 _ENDPOINTS = ("rerank", "reranking", "ranking")
 
@@ -14,6 +14,20 @@ class Endpoint:
     """Without a trailing slash; what `/info` and its like are asked below."""
     rerank: str
     """Where documents are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcServer:
+    """The address of one backend that speaks gRPC."""
+
+    address: str
+    """HOST:PORT."""
+    secure: bool
+    """Over TLS."""
+
+    def url(self, method: str) -> str:
+        """Name a method there, for whoever watches."""
+        return f"{'grpcs' if self.secure else 'grpc'}://{self.address}{method}"
 
 
 def locate(url: str, path: str) -> Endpoint:
@@ -32,9 +46,7 @@ def locate(url: str, path: str) -> Endpoint:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         message = "must be a url such as http://localhost:8081"
         raise ValueError(message)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        message = "must have no user, query or fragment; a key goes into api_key_env"
-        raise ValueError(message)
+    _refuse_secrets(parts)
     _ = parts.port  # raises ValueError where it is no port
     given = parts.path.rstrip("/")
     above, _, last = given.rpartition("/")
@@ -47,3 +59,31 @@ def locate(url: str, path: str) -> Endpoint:
         base=urlunsplit((parts.scheme, parts.netloc, base, "", "")),
         rerank=urlunsplit((parts.scheme, parts.netloc, full, "", "")),
     )
+
+
+def locate_grpc(url: str) -> GrpcServer:
+    """Find a server of gRPC.
+
+    Args:
+        url: `grpc://host:8082`, or `grpcs://host:8082` over TLS.
+
+    Raises:
+        ValueError: Another url, or one with a key, path, query or fragment.
+
+    """
+    parts = urlsplit(url)
+    _refuse_secrets(parts)
+    # There is no port that everybody means.
+    if parts.scheme not in ("grpc", "grpcs") or not parts.hostname or not parts.port:
+        message = "must be a url such as grpc://localhost:8082"
+        raise ValueError(message)
+    if parts.path.rstrip("/"):
+        message = "must have no path: gRPC has its own"
+        raise ValueError(message)
+    return GrpcServer(address=parts.netloc, secure=parts.scheme == "grpcs")
+
+
+def _refuse_secrets(parts: SplitResult) -> None:
+    if parts.username or parts.password or parts.query or parts.fragment:
+        message = "must have no user, query or fragment; a key goes into api_key_env"
+        raise ValueError(message)

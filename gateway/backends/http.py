@@ -4,15 +4,14 @@ It posts what the dialect encodes and turns everything that can go wrong on the 
 into a `BackendError`. No number leaves it that the dialect did not read.
 """
 
-import math
 from collections.abc import Mapping
 
 import httpx
 import orjson
 
 from gateway.backends.dialect import Call, Decoded, Dialect
-from gateway.backends.errors import Malformed, WrongScale
 from gateway.backends.facts import LONGEST_NAME, Facts
+from gateway.backends.plausible import plausible
 from gateway.backends.posting import (
     UNWATCHED,
     Poster,
@@ -21,7 +20,7 @@ from gateway.backends.posting import (
     translated,
 )
 from gateway.backends.scorer import ScoreRequest, Scores
-from gateway.ranking.normalize import Scale, out_of_range
+from gateway.ranking.normalize import Scale
 
 # JSON of this size costs the event loop about a millisecond; beyond, a thread does it.
 _IN_A_THREAD_BYTES = 512 * 1024
@@ -114,13 +113,4 @@ class HttpScorer:
     def _decode(self, body: bytes, count: int) -> Decoded:
         with translated(self._name, body):
             decoded = self._dialect.decode(orjson.loads(body), count)
-        scores = [score for score in decoded.raw if score is not None]
-        if not scores:
-            raise Malformed(self._name, "no document was scored")
-        # All are within a range if the least and the greatest are.
-        if not all(map(math.isfinite, scores)) or any(
-            out_of_range(score, self._scale) for score in (min(scores), max(scores))
-        ):
-            detail = f"a score that is no {self._scale}: is its scale configured right?"
-            raise WrongScale(self._name, detail)
-        return decoded
+        return plausible(decoded, backend=self._name, scale=self._scale)

@@ -49,8 +49,14 @@ class Wire(Protocol):
     def sending(self) -> Mapping[str, str]:
         """Give headers that go along with a call."""
 
-    def received(self, status: int, headers: Mapping[str, str]) -> None:
-        """Look at the head of an answer; names are in lower case."""
+    def received(self, status: int | str, headers: Mapping[str, str]) -> None:
+        """Look at the head of an answer.
+
+        Args:
+            status: The number of HTTP's, or the name of gRPC's.
+            headers: Names in lower case.
+
+        """
 
 
 class _Unwatched:
@@ -60,7 +66,7 @@ class _Unwatched:
         """Add nothing."""
         return {}
 
-    def received(self, status: int, headers: Mapping[str, str]) -> None:
+    def received(self, status: int | str, headers: Mapping[str, str]) -> None:
         """Look away."""
 
 

@@ -5,9 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
+from gateway.backends.dialects import GRPC_DIALECTS
 from gateway.backends.transport import open_transport
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
+from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import NO_MEMORIES, Memories, memories
@@ -203,4 +205,6 @@ async def _backend(
         return misconfigured(name, settings, settings.problem)
     if settings.dialect == LOCAL:
         return await local_backend(name, settings, around, parts)
+    if settings.dialect in GRPC_DIALECTS:
+        return await grpc_backend(name, settings, around, parts)
     return await http_backend(name, settings, around, parts, transport=open_transport())

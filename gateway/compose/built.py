@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from gateway.backends.dialects import DIALECTS
+from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.backends.facts import Facts
 from gateway.backends.misconfigured import MisconfiguredScorer
 from gateway.backends.scorer import Scorer
@@ -66,7 +66,7 @@ def misconfigured(name: str, settings: BackendSettings, problem: str) -> Built:
     """Stand in for a backend that cannot be asked, and say so loudly."""
     _log.error("backend %s is MISCONFIGURED and will not be asked: %s", name, problem)
     scorer = MisconfiguredScorer(name=name, problem=problem)
-    dialect = DIALECTS.get(settings.dialect)
+    dialect = DIALECTS.get(settings.dialect) or GRPC_DIALECTS.get(settings.dialect)
     configured = Configured(
         name=name,
         dialect=settings.dialect,

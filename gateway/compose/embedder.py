@@ -9,7 +9,7 @@ from gateway.backends.transport import open_transport
 from gateway.compose.encoder import CannotOpen, bundled_encoder
 from gateway.compose.stack import Surroundings
 from gateway.concurrency import in_the_background
-from gateway.discovery import Discovery
+from gateway.discovery import Discovery, over_http
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.embedders import DIALECTS
 from gateway.retrieval.embedders.refusing import RefusingEmbedder
@@ -105,10 +105,12 @@ async def _http(
     if dialect.info:
         discovery = Discovery(
             backend=EMBEDDER,
-            base_url=endpoint.base,
-            info=dialect.info,
-            headers=headers,
-            transport=transport,
+            ask=over_http(
+                dialect.info,
+                base_url=endpoint.base,
+                headers=headers,
+                transport=transport,
+            ),
             facts=facts,
             emit=around.emit,
         )

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.backends.dialect import Dialect
-from gateway.backends.dialects import DIALECTS
-from gateway.backends.endpoint import locate
+from gateway.backends.dialect import Traits
+from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
+from gateway.backends.endpoint import locate, locate_grpc
 from gateway.ranking.normalize import Scale
 from gateway.settings.models import (
     EMBEDDER,
@@ -30,7 +30,7 @@ _DEFAULT_ROUTE = "default"
 # Filled in by us; a configuration that names them would bypass what they stand for.
 _OURS = ("api_key", "key", "password", "problem")
 _OURS_OF_TELEMETRY = ("traces", "metrics", "logs", "capture_content")
-_HTTP_ONLY = (
+_REMOTE_ONLY = (
     "url",
     "urls",
     "api_key_env",
@@ -175,17 +175,18 @@ def _backend_problems(settings: Settings) -> Iterator[str]:
         for key in _LOCAL_ONLY:
             if key in backend.model_fields_set:
                 yield f"{path}.{key}: only for the built-in scorer and local models"
-        if backend.dialect not in DIALECTS:
-            known = ", ".join([*DIALECTS, LOCAL])
+        dialect = DIALECTS.get(backend.dialect) or GRPC_DIALECTS.get(backend.dialect)
+        if dialect is None:
+            known = ", ".join([*DIALECTS, *GRPC_DIALECTS, LOCAL])
             yield f"{path}.dialect: must be one of {known}"
             continue
-        yield from _http_problems(path, backend)
+        yield from _remote_problems(path, backend, dialect)
 
 
 def _local_problems(path: str, backend: BackendSettings) -> Iterator[str]:
     which = "a local model" if backend.model else "the built-in scorer"
     others = _BUILT_IN_ONLY if backend.model else _CROSS_ENCODER_ONLY
-    for key in (*_HTTP_ONLY, *others):
+    for key in (*_REMOTE_ONLY, *others):
         if key in backend.model_fields_set:
             yield f"{path}.{key}: {which} has no such setting"
     if backend.scale in (Scale.COSINE, Scale.RELATIVE):
@@ -204,8 +205,9 @@ def _local_problems(path: str, backend: BackendSettings) -> Iterator[str]:
         )
 
 
-def _http_problems(path: str, backend: BackendSettings) -> Iterator[str]:
-    dialect = DIALECTS[backend.dialect]
+def _remote_problems(
+    path: str, backend: BackendSettings, dialect: Traits
+) -> Iterator[str]:
     yield from _url_problems(path, backend, dialect)
     if dialect.scale is None and backend.scale is None:
         yield (
@@ -221,8 +223,9 @@ def _http_problems(path: str, backend: BackendSettings) -> Iterator[str]:
 
 
 def _url_problems(
-    path: str, backend: BackendSettings, dialect: Dialect
+    path: str, backend: BackendSettings, dialect: Traits
 ) -> Iterator[str]:
+    http = DIALECTS.get(backend.dialect)
     if backend.url and backend.urls:
         yield f"{path}.urls: there is a url already"
     if len(set(backend.urls)) < len(backend.urls):
@@ -231,10 +234,14 @@ def _url_problems(
     if url := backend.url or ("" if backend.urls else dialect.home):
         places[f"{path}.url"] = url
     if not places:
-        yield f"{path}.url: is required, such as http://localhost:8081"
+        example = "http://localhost:8081" if http else "grpc://localhost:8082"
+        yield f"{path}.url: is required, such as {example}"
     for place, url in places.items():
         try:
-            locate(url, dialect.path)
+            if http:
+                locate(url, http.path)
+            else:
+                locate_grpc(url)
         except ValueError as error:
             yield f"{place}: {error}"
 

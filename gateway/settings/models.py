@@ -198,7 +198,8 @@ class BackendSettings(_Section):
     dialect: str
     """How it is spoken to: a vendor, or `local` for what runs in this process."""
     url: str = ""
-    """Base url or full endpoint; unset: the vendor's own, where there is one."""
+    """Base url or full endpoint; unset: the vendor's own, where there is one. Of gRPC:
+    grpc://HOST:PORT, or grpcs:// over TLS."""
     urls: tuple[str, ...] = ()
     """Instead of `url`: equal servers, each call goes to the one that is less busy."""
     model: str = ""

@@ -9,7 +9,8 @@ from gateway.telemetry import semconv
 from gateway.telemetry.instruments import Instruments
 from gateway.telemetry.spans import Open, Spans
 
-# The method of every call that goes out; one to a model in this process has none.
+# The method of a call that goes out, unless it is an RPC, which has a name of its own; one
+# to a model in this process has none.
 _POST = "POST"
 
 _CANCELLED = "cancelled"

@@ -164,6 +164,13 @@ def say_here(attributes: Attributes) -> None:
         span.set_attributes(attributes)
 
 
+def name_here(name: str) -> None:
+    """Name the span that is open here, if any is, once it is known what it is of."""
+    span = _here.get()
+    if span is not None and span.is_recording():
+        span.update_name(name)
+
+
 def outgoing() -> dict[str, str]:
     """Give the headers that let the next process go on with the trace."""
     span = _here.get()

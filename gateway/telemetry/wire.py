@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import httpx
 
 from gateway.telemetry import semconv
-from gateway.telemetry.spans import Attributes, outgoing, say_here
+from gateway.telemetry.spans import Attributes, name_here, outgoing, say_here
 
 # text-embeddings-inference tells how long it took, in milliseconds.
 _TIMES = {
@@ -23,7 +23,7 @@ class TracedWire:
     """A `Wire` to one endpoint.
 
     Args:
-        url: The endpoint.
+        url: The endpoint; the path of a `grpc` or `grpcs` url is a method.
         propagate: Whether it takes part in our traces.
 
     """
@@ -32,22 +32,38 @@ class TracedWire:
         parsed = httpx.URL(url)
         port = parsed.port or {"https": 443}.get(parsed.scheme, 80)
         self._propagate = propagate
-        self._attributes: Attributes = {
-            semconv.HTTP_METHOD: "POST",
+        self._method = ""
+        self._status = semconv.HTTP_STATUS
+        place: Attributes = {
             semconv.SERVER_ADDRESS: parsed.host,
             semconv.SERVER_PORT: port,
-            # A query or a user name could be a key.
-            semconv.URL: f"{parsed.scheme}://{parsed.host}:{port}{parsed.path}",
         }
+        if parsed.scheme in ("grpc", "grpcs"):
+            self._method = parsed.path.removeprefix("/")
+            self._status = semconv.RPC_STATUS
+            self._attributes: Attributes = {
+                semconv.RPC_SYSTEM: semconv.GRPC,
+                semconv.RPC_METHOD: self._method,
+                **place,
+            }
+        else:
+            self._attributes = {
+                semconv.HTTP_METHOD: "POST",
+                **place,
+                # A query or a user name could be a key.
+                semconv.URL: f"{parsed.scheme}://{parsed.host}:{port}{parsed.path}",
+            }
 
     def sending(self) -> Mapping[str, str]:
         """Say where a call goes, and give the headers that go along."""
+        if self._method:
+            name_here(self._method)
         say_here(self._attributes)
         return outgoing() if self._propagate else {}
 
-    def received(self, status: int, headers: Mapping[str, str]) -> None:
+    def received(self, status: int | str, headers: Mapping[str, str]) -> None:
         """Say what came back."""
-        facts: dict[str, str | int | float] = {semconv.HTTP_STATUS: status}
+        facts: dict[str, str | int | float] = {self._status: status}
         for header, attribute in _TIMES.items():
             took = headers.get(header, "")
             if took.isascii() and took.isdigit():

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.dialects import DIALECTS
+from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.ranking.normalize import Scale
 from gateway.settings import (
     LOCAL,
@@ -157,7 +157,7 @@ def test_an_address_is_taken_apart(address: str, host: str, port: int) -> None:
         (with_backend(url="http://h"), "backends.b.dialect: is required"),
         (
             with_backend(dialect="teii"),
-            f"backends.b.dialect: must be one of {', '.join([*DIALECTS, LOCAL])}",
+            f"backends.b.dialect: must be one of {', '.join([*DIALECTS, *GRPC_DIALECTS, LOCAL])}",
         ),
         (with_backend(dialect="tei"), "backends.b.url: is required"),
         (
@@ -167,6 +167,34 @@ def test_an_address_is_taken_apart(address: str, host: str, port: int) -> None:
         (
             with_backend(dialect="tei", url="http://u:p@h"),
             "backends.b.url: must have no user",
+        ),
+        (
+            with_backend(dialect="tei-grpc"),
+            "backends.b.url: is required, such as grpc://localhost:8082",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="http://h:1"),
+            "backends.b.url: must be a url such as grpc://localhost:8082",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="grpc://h"),
+            "backends.b.url: must be a url such as grpc://localhost:8082",
+        ),
+        (
+            with_backend(dialect="tei-grpc", urls=["grpc://h:1", "grpc://h:2/x"]),
+            "backends.b.urls.1: must have no path",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="grpc://h:1", scale="probability"),
+            "backends.b.scale: tei-grpc always gives logit",
+        ),
+        (
+            with_backend(dialect="tei-grpc", url="grpc://h:1", threads=2),
+            "backends.b.threads: only for the built-in",
+        ),
+        (
+            with_backend(dialect="tei", url="grpc://h:1"),
+            "backends.b.url: must be a url such as http://localhost:8081",
         ),
         (
             with_backend(dialect="llamacpp", url="http://h"),

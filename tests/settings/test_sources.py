@@ -132,6 +132,15 @@ def test_the_address_of_the_command_line_goes_before_all_others(file: Path) -> N
     assert settings.server.address == "127.0.0.1:3"
 
 
+@pytest.mark.parametrize("scheme", ["grpc", "grpcs"])
+def test_a_server_of_grpc_can_be_the_whole_deployment(scheme: str) -> None:
+    url = f"{scheme}://localhost:8082"
+    settings = load(environ={"RERANK_GATEWAY_BACKEND": f"tei-grpc+{url}"})
+    backend = settings.backends["tei_grpc"]
+    assert (backend.dialect, backend.url) == ("tei-grpc", url)
+    assert settings.routes["default"].backends == ("tei_grpc",)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [

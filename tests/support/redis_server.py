@@ -45,7 +45,7 @@ class RedisServer:
     def start(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - a package of Debian's
             [
-                _binary("redis-server", "valkey-server"),
+                binary("redis-server", "valkey-server"),
                 *("--bind", "127.0.0.1", "--port", str(self.port)),
                 *("--save", "", "--appendonly", "no", "--dir", str(self._folder)),
                 *self._arguments,
@@ -100,7 +100,7 @@ class RedisServer:
         key = self._folder / "key.pem"
         subprocess.run(  # noqa: S603 - a package of Debian's
             [
-                *(_binary("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+                *(binary("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
                 *("-keyout", str(key), "-out", str(self.certificate), "-days", "1"),
                 *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
             ],
@@ -135,7 +135,8 @@ def a_redis(folder: Path, *arguments: str, tls: bool = False) -> Iterator[RedisS
         server.kill()
 
 
-def _binary(*names: str) -> str:
+def binary(*names: str) -> str:
+    """Find a program; where there is none, its test is skipped, but never in CI."""
     for name in names:
         found = shutil.which(name)
         if found:

@@ -20,10 +20,20 @@ from rerank.v1 import (
     rerank_service_pb2,
     search_service_pb2,
 )
+from tei.v1 import tei_pb2
 from tests.e2e.running import place_of, rerank_request
 from tests.e2e.shapes import SHAPES
-from tests.e2e.vendor import Exchange, Play, Vendor, hang, reply, reply_json
+from tests.e2e.vendor import (
+    Exchange,
+    Play,
+    Received,
+    Vendor,
+    hang,
+    reply,
+    reply_json,
+)
 from tests.support.mortal import Embedder
+from tests.support.tei_server import RERANK, TeiServer, refuses, scored
 from tests.telemetry.scene import (
     TEXTS,
     Rpc,
@@ -187,6 +197,38 @@ async def a_rerank_that_succeeds() -> Told:
             await scene.rerank(rerank_request(3, top_k=3))
         scene.told.asked["tei"] = vendor.received
     return scene.told
+
+
+@scenario
+async def a_rerank_over_grpc() -> Told:
+    info = tei_pb2.InfoResponse(model_id="BAAI/bge-reranker-base")
+    async with TeiServer(scored(by_place), info=info) as server:
+        settings = {
+            "backends": {"tei": {"dialect": "tei-grpc", "url": server.url}},
+            "routes": {"default": {"backends": ["tei"]}},
+        }
+        async with playing(settings) as scene:
+            await scene.until(FactsLearned)
+            await scene.rerank(rerank_request(3))
+        scene.told.asked["tei"] = _received(server)
+    return scene.told
+
+
+@scenario
+async def a_server_of_grpc_that_is_unavailable() -> Told:
+    async with TeiServer(refuses("UNAVAILABLE", CANARY)) as server:
+        settings = {
+            "backends": {"tei": {"dialect": "tei-grpc", "url": server.url}},
+            "routes": {"default": {"backends": ["tei"]}},
+        }
+        async with playing(settings) as scene:
+            await scene.rerank(rerank_request(3))
+        scene.told.asked["tei"] = _received(server)
+    return scene.told
+
+
+def _received(server: TeiServer) -> list[Received]:
+    return [Received("POST", RERANK, each.headers, b"") for each in server.received]
 
 
 @scenario

@@ -121,12 +121,11 @@ def place_of(span: Span) -> str:
     """Name a kind of span as the table does."""
     if span.kind == Span.SPAN_KIND_SERVER:
         return "call"
-    return {
-        "POST": "attempt",
-        "score": "attempt",
-        "embed": "attempt",
-        "rerank": "rerank",
-    }.get(span.name, "mmr" if span.name.endswith(" mmr") else span.name.split()[0])
+    if span.kind == Span.SPAN_KIND_CLIENT:
+        return "attempt"
+    return {"score": "attempt", "embed": "attempt", "rerank": "rerank"}.get(
+        span.name, "mmr" if span.name.endswith(" mmr") else span.name.split()[0]
+    )
 
 
 def kind_of(value: Any) -> str:

@@ -43,6 +43,9 @@ _BY_SERVER = {
 _VENDORS = {"a_vendor_with_a_bill", "a_listwise_backend"}
 """Scenarios with a backend that everybody asks at one place."""
 
+CALLS = ("POST", "tei.v1.Rerank/Rerank")
+"""What spans of calls to backends are called."""
+
 _SAMPLED = 1
 """Of the flags of a `traceparent`."""
 
@@ -416,7 +419,7 @@ async def test_attempts_are_counted_as_they_are_traced(name: str) -> None:
     assert counted == Counter(
         (said[semconv.BACKEND], said.get(semconv.ERROR_TYPE, ""))
         for said in (
-            values(span.attributes) for span in named(seen, "POST", "score", "embed")
+            values(span.attributes) for span in named(seen, *CALLS, "score", "embed")
         )
     )
     assert not seen.collector.counts(catalogue.IN_FLIGHT.name)
@@ -509,7 +512,7 @@ async def test_a_vendor_learns_no_trace_and_a_server_of_ours_its_span(
 ) -> None:
     seen = await told(name)
     spans = {
-        f"00-{each.trace_id.hex()}-{each.span_id.hex()}" for each in named(seen, "POST")
+        f"00-{each.trace_id.hex()}-{each.span_id.hex()}" for each in named(seen, *CALLS)
     }
     for backend, requests in seen.asked.items():
         for request in requests:

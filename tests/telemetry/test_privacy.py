@@ -359,6 +359,19 @@ def test_of_a_url_only_the_place_is_told() -> None:
     }
 
 
+def test_of_a_server_of_grpc_only_place_and_method_are_told() -> None:
+    wire = TracedWire(
+        "grpcs://zz9user:zz9pw@host.test:8082/tei.v1.Rerank/Rerank?key=zz9",
+        propagate=True,
+    )
+    assert wire._attributes == {
+        semconv.RPC_SYSTEM: "grpc",
+        semconv.RPC_METHOD: "tei.v1.Rerank/Rerank",
+        semconv.SERVER_ADDRESS: "host.test",
+        semconv.SERVER_PORT: 8082,
+    }
+
+
 # These checks can fail
 
 

@@ -13,9 +13,11 @@ from gateway.backends.dialects import (
     pinecone,
     simple,
     tei,
+    tei_grpc,
     vllm,
     voyage,
 )
+from gateway.backends.grpc_dialect import GrpcDialect
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
@@ -32,4 +34,11 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
         "voyage": voyage.DIALECT,
     }
 )
-"""What `backends.NAME.dialect` may say, beside the built-in `local`."""
+"""What `backends.NAME.dialect` may say, beside the built-in `local` and those below."""
+
+GRPC_DIALECTS: Mapping[str, GrpcDialect] = MappingProxyType(
+    {
+        "tei-grpc": tei_grpc.DIALECT,
+    }
+)
+"""The same for vendors that are spoken to in gRPC."""

@@ -55,7 +55,7 @@ def refusal(answer: Refusal) -> BackendError | None:
     kind = reading.text(reading.member(answer.payload, "error_type")).lower()
     words = reading.text(reading.member(answer.payload, "error"))
     if kind == "validation":
-        return _too_large(answer.backend, words)
+        return excess(answer.backend, words) or TooLarge(answer.backend, Excess.BYTES)
     if kind == "overloaded":
         return RateLimited(answer.backend, "its queue is full")
     if kind == "unhealthy":
@@ -69,7 +69,8 @@ def refusal(answer: Refusal) -> BackendError | None:
     return None
 
 
-def _too_large(backend: str, words: str) -> TooLarge:
+def excess(backend: str, words: str) -> TooLarge | None:
+    """Find what there was too much of in its words; None: they say nothing of it."""
     if batch := _BATCH.search(words):
         return TooLarge(
             backend, Excess.DOCUMENTS, given=int(batch[1]), limit=int(batch[2])
@@ -78,7 +79,7 @@ def _too_large(backend: str, words: str) -> TooLarge:
         return TooLarge(
             backend, Excess.TOKENS, given=int(length[2]), limit=int(length[1])
         )
-    return TooLarge(backend, Excess.BYTES)
+    return None
 
 
 def read_info(payload: Json, facts: Facts) -> None:
