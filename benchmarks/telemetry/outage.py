@@ -193,7 +193,7 @@ def _serving(collector: Collector, backend: str) -> Iterator[tuple[Running, str]
     metrics = f"127.0.0.1:{free_port()}"
     prefix = "RERANK_GATEWAY__BACKENDS"
     with running(
-        *("gateway", "serve", "--address", "127.0.0.1:0"),
+        *("gateway", "serve", "--workers", "1", "--address", "127.0.0.1:0"),
         environ={
             f"{prefix}__CANNED__DIALECT": "tei",
             f"{prefix}__CANNED__URL": f"http://{backend}",

@@ -105,7 +105,8 @@ async def _supervise(settings: Settings, count: int) -> None:
             if not running.done():
                 _stopping(settings)
             await workers.stop(running, grace_s=settings.server.grace_s)
-        running.result()
+        if not running.cancelled():  # as it is where one had to be killed
+            running.result()
     _log.info("stopped")
 
 

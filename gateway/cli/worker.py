@@ -7,7 +7,9 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from gateway.cli.failing import MISTAKE, fail
 
@@ -24,7 +26,9 @@ _OBJECTS_TO_LOOK = 20_000
 """New objects that hold others, before those that refer to each other are looked for."""
 
 
-def worker() -> None:
+def worker(
+    _: Annotated[int, typer.Argument(metavar="PLACE", help="Which one it is.")],
+) -> None:
     """Serve as one of several; started by `serve` alone."""
     from gateway.logs import lines_to_stderr
     from gateway.workers.starting import NotStarted, receive

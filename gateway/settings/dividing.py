@@ -1,12 +1,13 @@
 """One process's part of what is configured for all that serve together."""
 
+import os
 from collections.abc import Callable
 
 from gateway.backends.dialects import DIALECTS
 from gateway.settings.models import (
     LOCAL,
     LOCAL_MAX_CACHE_BYTES,
-    LOCAL_THREADS,
+    LOCAL_THREADS_AT_MOST,
     BackendSettings,
     EmbedderSettings,
     Settings,
@@ -43,9 +44,9 @@ def divided(settings: Settings, share: Share) -> Settings:
 def _backend(settings: BackendSettings, share: Share) -> BackendSettings:
     parts: dict[str, int] = {"max_queued": share(settings.max_queued)}
     if settings.dialect == LOCAL:
-        threads = settings.threads or LOCAL_THREADS
-        parts["threads"] = share(threads)
-        in_flight = settings.max_in_flight or threads
+        threads = _threads(settings.threads, share)
+        parts["threads"] = threads
+        in_flight = settings.max_in_flight
         if not settings.model:
             most = settings.max_cache_bytes
             parts["max_cache_bytes"] = share(
@@ -54,12 +55,20 @@ def _backend(settings: BackendSettings, share: Share) -> BackendSettings:
     else:
         dialect = DIALECTS[settings.dialect]
         in_flight = settings.max_in_flight or dialect.max_in_flight
-    parts["max_in_flight"] = share(in_flight)
+    # Unset for what runs in the process: as many as it has threads.
+    if in_flight:
+        parts["max_in_flight"] = share(in_flight)
     return settings.model_copy(update=parts)
 
 
 def _embedder(settings: EmbedderSettings, share: Share) -> EmbedderSettings:
     parts = {"max_cache_bytes": share(settings.max_cache_bytes)}
     if settings.dialect == LOCAL:
-        parts["threads"] = share(settings.threads or LOCAL_THREADS)
+        parts["threads"] = _threads(settings.threads, share)
     return settings.model_copy(update=parts)
+
+
+def _threads(configured: int | None, share: Share) -> int:
+    if configured:
+        return share(configured)
+    return min(share(os.cpu_count() or 1), LOCAL_THREADS_AT_MOST)

@@ -133,7 +133,8 @@ class EmbedderSettings(_Section):
     max_in_flight: Count | None = None
     """Calls at once for one batch; unset: the dialect's."""
     threads: Count | None = None
-    """Local only: CPU threads, of all workers together; unset: one per core, at most 4."""
+    """Local only: CPU threads, of all workers together; unset: one per core, at most 4 in
+    each worker."""
     max_cache_bytes: Annotated[int, Field(ge=0)] = 16 * _MIB
     """For remembered vectors of queries, about 2 KB each; of all workers together."""
     cache_ttl_s: Seconds = 3600.0
@@ -204,7 +205,8 @@ class BackendSettings(_Section):
     min_score: Share | None = None
     """Replaces the route's for what this backend scores."""
     threads: Count | None = None
-    """Local only: CPU threads, of all workers together; unset: one per core, at most 4."""
+    """Local only: CPU threads, of all workers together; unset: one per core, at most 4 in
+    each worker."""
     max_cache_bytes: Annotated[int, Field(ge=0)] | None = None
     """Local only: for remembered encodings, about 120 KB a document, of all workers
     together; unset: 256 MiB."""
@@ -229,7 +231,8 @@ class BackendSettings(_Section):
 
 DEFAULT_TOP_K = 100
 LOCAL_TOP_K = 20
-LOCAL_THREADS = min(os.cpu_count() or 1, 4)
+LOCAL_THREADS_AT_MOST = 4
+LOCAL_THREADS = min(os.cpu_count() or 1, LOCAL_THREADS_AT_MOST)
 LOCAL_MAX_CACHE_BYTES = 256 * _MIB
 
 

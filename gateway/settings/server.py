@@ -29,9 +29,9 @@ class ServerSettings(BaseModel):
     address: str = "127.0.0.1:50051"
     """HOST:PORT; loopback only by default. Port 0 takes a free one."""
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Processes that serve together on this address (Linux only); unset: one per core that
-    they may use. Limits of calls, queues and memory in bytes are those of all of them
-    together: each has its part, and at least 1."""
+    """Processes that serve together on this address (Linux only); unset: one per core, and
+    per 512 MiB of memory, that they may use. Limits of calls, of queues and of memory are
+    those of all of them together: each has its part, and at least 1."""
     grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     """How long calls in flight may go on after SIGTERM."""
     max_message_bytes: Count = 32 * _MIB

@@ -49,7 +49,7 @@ class Worker:
         ours, its = socket.socketpair()
         with its:
             self._process = process = await asyncio.create_subprocess_exec(
-                *command(),
+                *command(self.place),
                 stdin=its.fileno(),
                 # Ctrl-C is for the parent, who stops all of them.
                 process_group=0,

@@ -34,11 +34,16 @@ class Start:
     """Of all workers."""
 
 
-def command() -> list[str]:
-    """Give the command that starts a worker: the same program, from the same place."""
+def command(place: int) -> list[str]:
+    """Give the command that starts a worker: the same program, from the same place.
+
+    Args:
+        place: Which one; for those who look at processes.
+
+    """
     # `-m` looks in the working folder first, which only a parent that did so may trust.
     safe = [] if sys.path[:1] == [str(Path.cwd())] else ["-P"]
-    return [sys.executable, *safe, "-m", "gateway", COMMAND]
+    return [sys.executable, *safe, "-m", "gateway", COMMAND, str(place)]
 
 
 def said(start: Start) -> bytes:
