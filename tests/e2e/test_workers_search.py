@@ -69,13 +69,20 @@ async def test_all_import_and_search_also_when_the_one_that_writes_is_killed(
                         assert await _found(channel, name, version) == [name]
 
         await import_and_search_through_each()
-        # One of them writes; each is killed in its turn.
+        # One of them writes; each is killed in its turn, and the other one goes on alone.
         for place in range(COUNT):
-            os.kill(worker_processes(server)[place], signal.SIGKILL)
+            async with to_each(server) as channels:
+                os.kill(worker_processes(server)[place], signal.SIGKILL)
+                await server.read_until(f"worker {place} was ended by SIGKILL")
+                left = channels[1 - place]
+                version = await _store(left, f"without{place}")
+                assert await _found(left, f"without{place}", version) == [
+                    f"without{place}"
+                ]
             await server.read_until(f"worker {place} serves in its place")
-            await import_and_search_through_each()
+        await import_and_search_through_each()
         finished = await server.stop(signal.SIGTERM)
 
-    assert stored == COUNT * (COUNT + 1)
+    assert stored == 2 * COUNT
     assert finished.code == 0
     assert "Traceback" not in finished.err
