@@ -34,6 +34,7 @@ from gateway.rpc.search_service import SearchService
 from gateway.rpc.shedding import Shedding
 from gateway.searching import Searching
 from gateway.settings import ServerSettings
+from gateway.siblings import ALONE, Siblings
 from gateway.storing import Storing
 from rerank.v1 import (
     backend_service_pb2_grpc,
@@ -68,6 +69,7 @@ class Server:
         max_answer_bytes: How much memory whole answers may take; 0: none is kept.
         observer: Watches each call.
         emit: Told how each call ended.
+        siblings: The processes that share its port.
 
     """
 
@@ -83,8 +85,10 @@ class Server:
         max_answer_bytes: int,
         observer: Observer,
         emit: Emit,
+        siblings: Siblings = ALONE,
     ) -> None:
         self._settings = settings
+        self._shares_port = siblings.count > 1
         self._lag = LoopLag()
         self._watching = AsyncExitStack()
         self._shedding = Shedding(
@@ -105,7 +109,7 @@ class Server:
             options=[
                 # By default a second gateway would bind the same port without a word,
                 # and each would get half of the calls.
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(self._shares_port)),
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
             ],
@@ -130,8 +134,11 @@ class Server:
         document_service_pb2_grpc.add_DocumentServiceServicer_to_server(
             DocumentService(storing=storing, limits=limits), self._server
         )
+        self._backends = BackendService(
+            inspecting=inspecting, reserve=reserve, siblings=siblings
+        )
         backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
-            BackendService(inspecting=inspecting, reserve=reserve), self._server
+            self._backends, self._server
         )
         self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -141,6 +148,10 @@ class Server:
     def in_flight(self) -> int:
         """Calls that are served now."""
         return self._shedding.calls
+
+    def backends(self) -> bytes:
+        """Give what this process knows of backends, as it goes over the wire."""
+        return self._backends.own()
 
     def lag_s(self) -> float:
         """Tell how late this process comes to its work."""
@@ -154,7 +165,8 @@ class Server:
 
         """
         address = self._settings.address
-        check_free(self._settings)
+        if not self._shares_port:  # whoever started all of them has looked
+            check_free(self._settings)
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:

@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "departures": set(),
     "listening": set(),
     "loop_lag": set(),
+    "siblings": set(),
     "events": {"backends.errors"},
     # The shape of what is watched, for types alone.
     "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
@@ -85,6 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "observing",
         "retrieval.filter",
         "retrieval.retriever",
+        "siblings",
         *USE_CASES,
     },
     "settings": {
@@ -107,6 +109,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "retrieval.embedder",
         "settings.Export",
         "settings.TelemetrySettings",
+        "siblings",
         *USE_CASES,
     },
     "server": {
@@ -117,6 +120,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "listening",
         "loop_lag",
         "observing",
+        "siblings",
         *USE_CASES,
     },
     "compose": {
@@ -131,8 +135,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "retrieval",
         "server",
         "settings",
+        "siblings",
         "telemetry",
         *USE_CASES,
+    },
+    # Starts processes, and serves nothing: what they do is none of its business.
+    "workers": {
+        "workers",
+        "concurrency",
+        "settings.Settings",
+        "telemetry.scrape",
+        "telemetry.summing",
     },
     # Orders of documents against judgements; it asks nobody.
     "evaluation": {"evaluation"},
@@ -147,6 +160,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ranking.method",
         "server",
         "settings",
+        "siblings",
+        "workers",
     },
     "__main__": {"cli"},
 }
@@ -176,7 +191,7 @@ HOMES: dict[str, set[str]] = {
     "numpy": {"backends.local", "evaluation", "ranking.diversity", "retrieval"},
     "onnxruntime": {"backends.local"},
     "opentelemetry": {"telemetry"},
-    "prometheus_client": {"telemetry"},
+    "prometheus_client": {"telemetry", "workers.metrics"},
     "orjson": {"backends", "logs", "retrieval", "telemetry"},
     "pyarrow": {"retrieval.lance"},
     "pydantic": {"settings"},
@@ -407,6 +422,7 @@ def test_the_tests_use_fakes_and_no_mocks() -> None:
         (imports_point_one_way, "server", "from gateway.compose import gateway"),
         (imports_point_one_way, "server", "def f():\n    import gateway.compose"),
         (imports_point_one_way, "logs", "from gateway.reranking import Reranking"),
+        (imports_point_one_way, "workers.process", "from gateway.compose import X"),
         (imports_point_one_way, "layers.chunk", "from . import limit"),
         (imports_point_one_way, "drawer", ""),
         (each_library_has_its_homes, "ranking.answer", "import numpy as np"),

@@ -48,7 +48,7 @@ def main(
         running("benchmarks.cost.echo") as echo,
         running("benchmarks.cost.backend", str(documents)) as backend,
         running(
-            *("gateway", "serve", "--address", "127.0.0.1:0"),
+            *("gateway", "serve", "--workers", "1", "--address", "127.0.0.1:0"),
             environ={
                 "RERANK_GATEWAY_BACKEND": f"tei+http://{backend.address}",
                 "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",

@@ -72,7 +72,16 @@ async def serving(environ: Mapping[str, str]) -> AsyncIterator[Gateway]:
     # Into a file: nobody reads along, and a full pipe would stop it.
     with tempfile.NamedTemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "serve", "--address", "127.0.0.1:0"),
+            *(
+                sys.executable,
+                "-m",
+                "gateway",
+                "serve",
+                "--workers",
+                "1",
+                "--address",
+                "127.0.0.1:0",
+            ),
             cwd=_ROOT,
             env={**inherited, "PYTHONPATH": path, **_SETTINGS, **environ},
             stdout=log,

@@ -58,7 +58,7 @@ def main(
         gateways = {
             name: started.enter_context(
                 running(
-                    *("gateway", "serve", "--address", "127.0.0.1:0"),
+                    *("gateway", "serve", "--workers", "1", "--address", "127.0.0.1:0"),
                     environ={
                         "RERANK_GATEWAY_BACKEND": f"tei+http://{backend.address}",
                         "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",

@@ -153,7 +153,7 @@ def _serving(environ: Mapping[str, str], backend: str) -> Iterator[tuple[Running
     metrics = f"127.0.0.1:{free_port()}"
     prefix = "RERANK_GATEWAY__BACKENDS"
     with running(
-        *("gateway", "serve", "--address", "127.0.0.1:0"),
+        *("gateway", "serve", "--workers", "1", "--address", "127.0.0.1:0"),
         environ={
             f"{prefix}__CANNED__DIALECT": "tei",
             f"{prefix}__CANNED__URL": f"http://{backend}",

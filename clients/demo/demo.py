@@ -92,7 +92,16 @@ def main() -> None:
 def a_gateway() -> Iterator[str]:
     """Run `rerank-gateway serve` on a free port and give its address."""
     with tempfile.TemporaryDirectory(prefix="rerank-gateway-demo-") as folder:
-        command = [sys.executable, "-m", "gateway", "serve", "--address", "127.0.0.1:0"]
+        command = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "serve",
+            "--workers",
+            "1",
+            "--address",
+            "127.0.0.1:0",
+        ]
         # Not the user's own configuration, and not among the user's own data.
         environ = {
             name: value

@@ -168,7 +168,16 @@ def a_gateway(
     configuration = folder / "gateway.toml"
     path = (folder / "collections").as_posix()
     configuration.write_text(CONFIGURATION.format(url=reranker_url, path=path), "utf-8")
-    command = [sys.executable, "-m", "gateway", "serve", "--address", "127.0.0.1:0"]
+    command = [
+        sys.executable,
+        "-m",
+        "gateway",
+        "serve",
+        "--workers",
+        "1",
+        "--address",
+        "127.0.0.1:0",
+    ]
     command += ["--config", str(configuration)]
     environ = environment.without("RERANK_GATEWAY", "OTEL_") | {
         "OTEL_EXPORTER_OTLP_ENDPOINT": phoenix_url,

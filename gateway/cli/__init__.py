@@ -1,6 +1,7 @@
 """The command `rerank-gateway`: with `compose`, the only user of everything else."""
 
 import os
+import sys
 from typing import cast
 
 # gRPC's own notes on connections that close are of no use beside ours. It reads this
@@ -9,15 +10,10 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 import typer
 
-from gateway.cli.backends import backends
-from gateway.cli.check import check
-from gateway.cli.collections import collections
-from gateway.cli.evaluate import evaluate
 from gateway.cli.failing import MISTAKE, fail
-from gateway.cli.importing import import_
-from gateway.cli.rerank import rerank
-from gateway.cli.search import search
 from gateway.cli.serve import serve
+from gateway.cli.worker import worker
+from gateway.workers.starting import COMMAND
 
 app = typer.Typer(
     name="rerank-gateway",
@@ -26,9 +22,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, check, backends, rerank, search, collections, evaluate):
-    app.command()(command)
-app.command("import")(import_)
+app.command()(serve)
+app.command(COMMAND, hidden=True)(worker)
+
+_SERVING = ("serve", COMMAND)
 
 
 # What Typer makes of Ctrl-C during a command, and returns as if it were a result.
@@ -46,8 +43,26 @@ class _Mistake(Exception):
 _UsageError = cast("type[_Mistake]", typer.BadParameter.__base__)
 
 
+def _add_others() -> None:
+    """Add the commands that ask a gateway."""
+    from gateway.cli.backends import backends
+    from gateway.cli.check import check
+    from gateway.cli.collections import collections
+    from gateway.cli.evaluate import evaluate
+    from gateway.cli.importing import import_
+    from gateway.cli.rerank import rerank
+    from gateway.cli.search import search
+
+    for command in (check, backends, rerank, search, collections, evaluate):
+        app.command()(command)
+    app.command("import")(import_)
+
+
 def main() -> None:
     """Run one command; a mistake in its arguments is told in one line."""
+    # A parent of workers does without gRPC, and all that comes with it.
+    if sys.argv[1:2] not in ([name] for name in _SERVING):
+        _add_others()
     try:
         interrupted = app(standalone_mode=False) == _INTERRUPTED
     except _UsageError as error:

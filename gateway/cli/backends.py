@@ -33,7 +33,9 @@ def backends(config: ConfigOption = None, address: AddressOption = None) -> None
             question = backend_service_pb2.CheckBackendRequest(name=backend.name)
             return backend, await stub.CheckBackend(question)
 
-        return await all_of(*(check(backend) for backend in listed))
+        # What is the same to several workers is asked once.
+        different = {backend.name: backend for backend in reversed(listed)}
+        return await all_of(*(check(different[name]) for name in sorted(different)))
 
     checked = asked(config, address, ask, searches=False)
     show_backends(literal_console(), checked)

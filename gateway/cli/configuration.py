@@ -24,6 +24,7 @@ def configured(
     *,
     address: str | None = None,
     metrics_address: str | None = None,
+    workers: int | None = None,
 ) -> Settings:
     """Read the configuration, or end the command with every problem, one a line.
 
@@ -31,10 +32,13 @@ def configured(
         path: The file, if the user names one.
         address: Replaces `server.address`.
         metrics_address: Replaces `telemetry.metrics_address`.
+        workers: Replaces `server.workers`.
 
     """
     try:
-        return load(path, address=address, metrics_address=metrics_address)
+        return load(
+            path, address=address, metrics_address=metrics_address, workers=workers
+        )
     except SettingsError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - a command

@@ -1,22 +1,20 @@
 """`rerank-gateway serve`."""
 
 import asyncio
-import gc
 import logging
 import signal
-from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
 
 from gateway.cli.configuration import ConfigOption, configured
-from gateway.cli.failing import fail
+from gateway.cli.failing import MISTAKE, fail
+from gateway.cli.worker import loop_factory, settle_memory
+from gateway.concurrency import ended
 from gateway.settings import Settings
 
 _log = logging.getLogger("gateway")
-
-_OBJECTS_TO_LOOK = 20_000
-"""New objects that hold others, before those that refer to each other are looked for."""
 
 
 def serve(
@@ -29,61 +27,123 @@ def serve(
         str | None,
         typer.Option(help="HOST:PORT of an endpoint for Prometheus, likewise."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that serve together; otherwise one per core.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Listen until SIGTERM or SIGINT, then let the calls in flight finish."""
-    settings = configured(config, address=address, metrics_address=metrics_address)
+    settings = configured(
+        config, address=address, metrics_address=metrics_address, workers=workers
+    )
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
+    from gateway.workers.cores import can_share_a_port, workers_by_default
+    from gateway.workers.supervising import CannotServe
 
+    count = settings.server.workers or workers_by_default()
+    if count > 1 and not can_share_a_port():
+        fail("server.workers: more than one needs Linux", MISTAKE)
     try:
-        with (
-            lines_to_stderr(settings.logs),
-            asyncio.Runner(loop_factory=loop_factory()) as runner,
-        ):
-            runner.run(_serve(settings))
-    except AddressError as error:
+        with lines_to_stderr(settings.logs):
+            if count == 1:
+                with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                    runner.run(_serve(settings))
+            else:
+                asyncio.run(_supervise(settings, count))
+    except (AddressError, CannotServe) as error:
         fail(str(error))
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Give uvloop where it is installed: a sixth less CPU per call."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def _settle_memory() -> None:
-    """Take what is there now for what will stay, and look for garbage less often.
-
-    A call makes some thousand objects and next to no cycles. Measured: with every trace
-    exported, whose spans live for seconds, 4 % of the CPU time of a remembered call.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_TO_LOOK, *gc.get_threshold()[1:])
 
 
 async def _serve(settings: Settings) -> None:
     from gateway.compose import gateway
     from gateway.logs import EventLog
 
+    stop = _stop_signal()
+    async with gateway(settings, EventLog(settings.logs)) as running:
+        settle_memory()
+        _listening(settings, running.address, running.metrics_address)
+        await stop.wait()
+        _stopping(settings)
+        await running.server.stop(grace_s=settings.server.grace_s)
+    _log.info("stopped")
+
+
+async def _supervise(settings: Settings, count: int) -> None:
+    """Have workers serve, which share one port; serve nothing here but their metrics."""
+    from gateway.listening import held
+    from gateway.workers.supervising import Workers
+
+    stop = _stop_signal()
+    async with AsyncExitStack() as parts:
+        holding = parts.enter_context(held(settings.server.address))
+        host = settings.server.address.rpartition(":")[0]
+        address = f"{host}:{holding.getsockname()[1]}"
+        server = settings.server.model_copy(update={"address": address})
+        settings = settings.model_copy(update={"server": server})
+        metrics_address = ""
+        if settings.telemetry.metrics_address:
+            from gateway.workers.metrics import Metrics
+
+            metrics = Metrics()
+            workers = Workers(settings, count=count, departed=metrics.departed)
+            metrics_address = await parts.enter_async_context(
+                metrics.shown(settings.telemetry.metrics_address, of=workers)
+            )
+        else:
+            workers = Workers(settings, count=count)
+        running = asyncio.create_task(workers.run())
+        try:
+            await _first(stop, workers.all_served, running)
+            if workers.all_served.is_set():
+                _listening(settings, address, metrics_address, workers=count)
+            await _first(stop, running)
+        finally:
+            if not running.done():
+                _stopping(settings)
+            await workers.stop(running, grace_s=settings.server.grace_s)
+        if not running.cancelled():  # as it is where one had to be killed
+            running.result()
+    _log.info("stopped")
+
+
+async def _first(*these: "asyncio.Event | asyncio.Task[None]") -> None:
+    """Wait until one of them is set, or has ended."""
+    tasks = {
+        asyncio.create_task(each.wait()) if isinstance(each, asyncio.Event) else each
+        for each in these
+    }
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await ended(*(each for each in tasks if each not in these))
+
+
+def _listening(
+    settings: Settings, address: str, metrics_address: str, *, workers: int = 1
+) -> None:
+    routes = ", ".join(
+        f"{name} = {' > '.join(route.backends)}"
+        for name, route in settings.routes.items()
+    )
+    several = f", {workers} workers" if workers > 1 else ""
+    _log.info("listening on %s, routes: %s%s", address, routes, several)
+    if metrics_address:
+        _log.info("metrics at http://%s/metrics", metrics_address)
+
+
+def _stopping(settings: Settings) -> None:
+    grace_s = settings.server.grace_s
+    _log.info("stopping: calls in flight have %.0f s to finish", grace_s)
+
+
+def _stop_signal() -> asyncio.Event:
+    """Give what is set when the process is to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
-    async with gateway(settings, EventLog(settings.logs)) as running:
-        _settle_memory()
-        routes = ", ".join(
-            f"{name} = {' > '.join(route.backends)}"
-            for name, route in settings.routes.items()
-        )
-        _log.info("listening on %s, routes: %s", running.address, routes)
-        if running.metrics_address:
-            _log.info("metrics at http://%s/metrics", running.metrics_address)
-        await stop.wait()
-        grace_s = settings.server.grace_s
-        _log.info("stopping: calls in flight have %.0f s to finish", grace_s)
-        await running.server.stop(grace_s=grace_s)
-    _log.info("stopped")
+    return stop

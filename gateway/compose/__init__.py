@@ -1,9 +1,10 @@
 """Settings become running parts, once: who holds whom."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from gateway.backends.dialects import GRPC_DIALECTS
 from gateway.backends.transport import open_transport
@@ -25,7 +26,9 @@ from gateway.searching.contract import Fusion
 from gateway.searching.finding import Finding
 from gateway.server import Server, check_free
 from gateway.settings import LOCAL, BackendSettings, Settings
+from gateway.settings.dividing import divided
 from gateway.settings.models import NO_ENGINE
+from gateway.siblings import ALONE, Siblings
 from gateway.storing import Storing, StoringLimits
 from gateway.telemetry.running import Running as Telemetry
 from gateway.telemetry.running import telemetry
@@ -42,22 +45,36 @@ class Gateway:
     server: Server
     metrics_address: str
     """The same of the endpoint for Prometheus; empty: there is none."""
+    numbers: Callable[[], Awaitable[list[Any]]]
+    """Gives all metrics as they are now, to be added to those of others."""
 
 
 @asynccontextmanager
-async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
+async def gateway(
+    settings: Settings, emit: Emit, *, siblings: Siblings = ALONE
+) -> AsyncIterator[Gateway]:
     """Build a gateway, let it listen, and take it apart at the end.
+
+    Args:
+        settings: Of all processes that serve together.
+        emit: Told what happens.
+        siblings: These processes, each of which has its part of limits and memory.
 
     Raises:
         AddressError: It cannot listen where it should.
 
     """
-    # First of all: models and collections take seconds to open.
-    check_free(settings.server)
+    if siblings.count > 1:
+        settings = divided(settings, siblings.share)
+    else:
+        # First of all: models and collections take seconds to open.
+        check_free(settings.server)
     watch = Watch()
     async with AsyncExitStack() as parts:
         # Last to end: it tells of the end of all the others.
-        told = await parts.enter_async_context(telemetry(settings.telemetry))
+        told = await parts.enter_async_context(
+            telemetry(settings.telemetry, siblings=siblings)
+        )
         listeners: tuple[Emit, ...] = (watch, emit, *told.listeners)
 
         def tell(event: Event) -> None:
@@ -74,6 +91,7 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             emit=tell,
             observer=told.observer,
             wire=told.wire,
+            siblings=siblings,
         )
         backends = {
             name: await _backend(name, backend, around, parts)
@@ -122,13 +140,17 @@ async def gateway(settings: Settings, emit: Emit) -> AsyncIterator[Gateway]:
             max_answer_bytes=settings.cache.max_answer_bytes,
             observer=told.observer,
             emit=tell,
+            siblings=siblings,
         )
         _expect(settings, told, server, around.memories, backends)
         address = await server.start()
         # What a test or a command leaves without stopping is not waited for.
         parts.push_async_callback(server.stop, grace_s=0)
         yield Gateway(
-            address=address, server=server, metrics_address=told.metrics_address
+            address=address,
+            server=server,
+            metrics_address=told.metrics_address,
+            numbers=told.instruments.numbers,
         )
 
 

@@ -31,6 +31,7 @@ from gateway.layers.timeout import Timeout
 from gateway.observing import UNOBSERVED, Observer
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
+from gateway.siblings import ALONE, Siblings
 
 # To join parts and to go up through the layers again.
 _PARTIAL_RESERVE_S = 0.01
@@ -88,6 +89,8 @@ class Surroundings:
     """Watches what takes time."""
     wire: Callable[..., Wire] = lambda *_, **__: UNWATCHED
     """Watches the calls to an endpoint (`gateway.telemetry.running.Running.wire`)."""
+    siblings: Siblings = ALONE
+    """The processes that ask the same backends."""
 
 
 def stack(
@@ -96,9 +99,12 @@ def stack(
     """Put the layers around one backend, innermost first."""
     facts, emit, chance = leaf.facts, around.emit, around.chance
     memories = around.memories
-    # Retries and hedges of one backend draw on one budget.
+    # Retries and hedges of one backend draw on one budget, of which each process has its
+    # part, and at least one call.
     budget = Budget(
-        share=settings.extra_calls, initial=_FIRST_TOKENS, most=_MOST_TOKENS
+        share=settings.extra_calls,
+        initial=max(_FIRST_TOKENS / around.siblings.count, 1.0),
+        most=max(_MOST_TOKENS / around.siblings.count, 1.0),
     )
     # Each server has its own limit and its own circuit: one of them may be down.
     scorer: Scorer = Balance(

@@ -111,6 +111,8 @@ class Entry:
     logger: str
     said: Told | str
     trace_id: str = ""
+    worker: int | None = None
+    """Which of several processes said it; None: there is one, or all are meant."""
 
 
 def for_people(entry: Entry) -> bytes:
@@ -118,9 +120,10 @@ def for_people(entry: Entry) -> bytes:
     # In the time of the place where people are.
     when = datetime.fromtimestamp(entry.created, UTC).astimezone()
     trace = f" trace_id={entry.trace_id}" if entry.trace_id else ""
+    worker = "" if entry.worker is None else f" worker={entry.worker}"
     line = (
         f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03} "
-        f"{entry.level} {entry.logger}: {entry.said}{trace}"
+        f"{entry.level} {entry.logger}: {entry.said}{worker}{trace}"
     )
     return _in_one_line(line).encode() + b"\n"
 
@@ -135,6 +138,8 @@ def for_machines(entry: Entry) -> bytes:
         "logger": entry.logger,
         "message": said.message if said else entry.said,
     }
+    if entry.worker is not None:
+        line["worker"] = entry.worker
     if entry.trace_id:
         line["trace_id"] = entry.trace_id
     if said:

@@ -39,7 +39,9 @@ _python = logging.getLogger("python")
 
 
 @contextmanager
-def lines_to_stderr(settings: LogSettings, *, fd: int = _STDERR) -> Iterator[None]:
+def lines_to_stderr(
+    settings: LogSettings, *, fd: int = _STDERR, worker: int | None = None
+) -> Iterator[None]:
     """Send all lines of this process to standard error, until the block ends.
 
     Libraries speak from WARNING on; that goes for what they tell by `logging`, by warnings,
@@ -48,12 +50,13 @@ def lines_to_stderr(settings: LogSettings, *, fd: int = _STDERR) -> Iterator[Non
     Args:
         settings: In which form.
         fd: Where they go instead.
+        worker: Which of several processes this is; each line says so.
 
     """
     root, ours = logging.getLogger(), logging.getLogger(_OURS)
     levels = root.level, ours.level
     hooks = threading.excepthook, sys.unraisablehook
-    waiting = _Waiting()
+    waiting = _Waiting(worker)
     writer = _Writer(waiting, for_machines if settings.format == "json" else for_people)
     writer.begin(fd)
     root.addHandler(waiting)
@@ -78,8 +81,9 @@ class _Waiting(QueueHandler):
     queue: "SimpleQueue[Any]"
     """Of entries; None ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: int | None) -> None:
         super().__init__(SimpleQueue())
+        self.worker = worker
         self.dropped = 0
 
     def prepare(self, record: logging.LogRecord) -> Entry:
@@ -91,6 +95,7 @@ class _Waiting(QueueHandler):
             # The words of our own lines are made where they are written.
             record.msg if isinstance(record.msg, Told) else _said(record),
             trace_id.get(),
+            self.worker,
         )
 
     def enqueue(self, entry: object) -> None:
@@ -103,7 +108,9 @@ class _Waiting(QueueHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of logging
         """Tell of a line whose own words fail; `logging` would print all of it."""
         words = f"a line of {record.filename}:{record.lineno} cannot be written"
-        self.enqueue(Entry(record.created, record.levelname, record.name, words))
+        entry = Entry(record.created, record.levelname, record.name, words)
+        entry.worker = self.worker
+        self.enqueue(entry)
 
 
 def _said(record: logging.LogRecord) -> str:
@@ -174,7 +181,7 @@ class _Writer:
     def _write_all(self, fd: int, entries: list[Entry]) -> None:
         if dropped := self._waiting.dropped - self._told:
             self._told += dropped
-            entries.append(_dropped(dropped))
+            entries.append(_dropped(dropped, self._waiting.worker))
         part = b""
         for entry in entries:
             line = self._render(entry)
@@ -185,12 +192,12 @@ class _Writer:
         _write(fd, part)
 
 
-def _dropped(count: int) -> Entry:
+def _dropped(count: int, worker: int | None) -> Entry:
     said = Line(
         f"{count} lines were dropped: nobody read them fast enough",
         {"event": "lines_dropped", "count": count},
     )
-    return Entry(time.time(), "WARNING", __name__, said)
+    return Entry(time.time(), "WARNING", __name__, said, worker=worker)
 
 
 def _uncaught(unhandled: "threading.ExceptHookArgs | sys.UnraisableHookArgs") -> None:

@@ -20,6 +20,7 @@ from gateway.ranking.normalize import Scale
 from gateway.reranking import Reserve
 from gateway.rpc.paging import read_page
 from gateway.rpc.responses import duration_of, reason_of
+from gateway.siblings import ALONE, Siblings
 from rerank.v1 import backend_pb2, backend_service_pb2, backend_service_pb2_grpc
 
 SERVICE = "rerank.v1.BackendService"
@@ -51,12 +52,29 @@ class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
     Args:
         inspecting: The use case.
         reserve: What of a caller's deadline is kept for the way back.
+        siblings: The processes that serve together.
 
     """
 
-    def __init__(self, *, inspecting: Inspecting, reserve: Reserve) -> None:
+    def __init__(
+        self, *, inspecting: Inspecting, reserve: Reserve, siblings: Siblings = ALONE
+    ) -> None:
         self._inspecting = inspecting
         self._reserve = reserve
+        self._siblings = siblings
+
+    def own(self) -> bytes:
+        """Give what this process knows, as it goes over the wire."""
+        return backend_service_pb2.ListBackendsResponse(
+            backends=self._own()
+        ).SerializeToString()
+
+    def _own(self) -> list[backend_pb2.Backend]:
+        return [
+            backend
+            for inspection in self._inspecting.inspections()
+            for backend in _backends(inspection, worker=self._siblings.place)
+        ]
 
     async def ListBackends(  # noqa: N802 - gRPC's name
         self,
@@ -65,12 +83,12 @@ class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
     ) -> backend_service_pb2.ListBackendsResponse:
         """List every backend with what is known about it."""
         page = read_page(request, default_size=_DEFAULT_PAGE)
-        every = [
-            backend
-            for inspection in self._inspecting.inspections()
-            for backend in _backends(inspection)
-        ]
-        listed, next_page_token = page.cut(every, name=_name)
+        every = self._own()
+        for other in await self._siblings.others_backends():
+            listing = backend_service_pb2.ListBackendsResponse.FromString(other)
+            every.extend(listing.backends)
+        every.sort(key=_place)
+        listed, next_page_token = page.cut(every, name=_place)
         return backend_service_pb2.ListBackendsResponse(
             backends=listed, next_page_token=next_page_token
         )
@@ -99,13 +117,18 @@ class BackendService(backend_service_pb2_grpc.BackendServiceServicer):
         )
 
 
-def _name(backend: backend_pb2.Backend) -> str:
-    return backend.name
+def _place(backend: backend_pb2.Backend) -> str:
+    """Say where it stands: by name, a replica after its backend, then by worker."""
+    _, _, replica = backend.name.partition("/")
+    name = backend.parent or backend.name
+    # A space comes before whatever a name may go on with.
+    return f"{name} {int(replica or 0):04} {backend.worker:04}"
 
 
-def _backends(inspection: Inspection) -> list[backend_pb2.Backend]:
+def _backends(inspection: Inspection, *, worker: int) -> list[backend_pb2.Backend]:
     """Describe a backend and, where it has several, each of its servers."""
     backend = _backend(inspection)
+    backend.worker = worker
     if len(inspection.circuits) < _SEVERAL:
         return [backend]
     return [
@@ -121,6 +144,7 @@ def _backends(inspection: Inspection) -> list[backend_pb2.Backend]:
                 circuit=_CIRCUITS[circuit],
                 parent=backend.name,
                 listwise=backend.listwise,
+                worker=worker,
             )
             for name, circuit in inspection.circuits.items()
         ),

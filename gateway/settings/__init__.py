@@ -8,9 +8,9 @@ from gateway.settings.models import (
     EmbedderSettings,
     RetrievalSettings,
     RouteSettings,
-    ServerSettings,
     Settings,
 )
+from gateway.settings.server import ServerSettings
 from gateway.settings.sources import load
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 

@@ -19,10 +19,9 @@ from gateway.settings.models import (
     CacheSettings,
     EmbedderSettings,
     RouteSettings,
-    ServerSettings,
     Settings,
-    host_and_port,
 )
+from gateway.settings.server import ServerSettings, host_and_port
 from gateway.settings.service_checks import cache_problems, embedder_problems
 from gateway.settings.telemetry import TelemetrySettings
 

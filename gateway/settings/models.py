@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from gateway.ranking.normalize import Scale
+from gateway.settings.server import Count, Seconds, ServerSettings
 from gateway.settings.telemetry import LogSettings, TelemetrySettings
 
 LOCAL = "local"
@@ -25,57 +26,12 @@ NO_ENGINE = "none"
 _MIB = 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """Take HOST:PORT apart; an IPv6 host is written in brackets.
-
-    Raises:
-        ValueError: The port is no number.
-
-    """
-    host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class ServerSettings(_Section):
-    """What the process listens on, and how much it takes."""
-
-    address: str = "127.0.0.1:50051"
-    """HOST:PORT; loopback only by default. Port 0 takes a free one."""
-    grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
-    """How long calls in flight may go on after SIGTERM."""
-    max_message_bytes: Count = 32 * _MIB
-    """The largest message, in either direction."""
-    max_documents: Count = 1000
-    """In one request."""
-    max_document_bytes: Count = _MIB
-    """Title and text of one document, in UTF-8."""
-    max_query_bytes: Count = 32 * 1024
-    reserve_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """How much of a caller's deadline is kept back, so that the answer is in time."""
-    reserve_least_s: Annotated[float, Field(ge=0, le=60)] = 0.02
-    """The same, at least."""
-    max_calls: Count = 1000
-    """Calls in flight in this process; what comes on top is refused at once."""
-    max_lag_s: Seconds = 1.0
-    """New calls are refused while the process comes to its work later than this."""
-    allow_debug: bool = False
-    """Whether a caller may ask, with the metadata `x-rerank-debug: 1`, to be told in words
-    how an answer came about."""
-
-    @property
-    def host_and_port(self) -> tuple[str, int]:
-        """Take the address apart."""
-        return host_and_port(self.address)
 
 
 class RouteSettings(_Section):
@@ -112,9 +68,10 @@ class CacheSettings(_Section):
     """How long a score is remembered, give or take a tenth, so that not all of them are
     forgotten together."""
     max_bytes: Annotated[int, Field(ge=0)] = 64 * _MIB
-    """In this process; 0 remembers nothing."""
+    """In memory, of all workers together, of which each has its own part and knows nothing
+    of the others'; 0 remembers nothing."""
     max_answer_bytes: Annotated[int, Field(ge=0)] = 16 * _MIB
-    """Of whole answers that can be given again as they are; 0 remembers none."""
+    """The same of whole answers that can be given again as they are; 0 remembers none."""
     url: str = ""
     """Of a Redis or Valkey that several gateways share: redis://HOST:PORT/DB or
     rediss://…; unset: none."""
@@ -178,9 +135,10 @@ class EmbedderSettings(_Section):
     max_in_flight: Count | None = None
     """Calls at once for one batch; unset: the dialect's."""
     threads: Count | None = None
-    """Local only: CPU threads; unset: one per core, at most 4."""
+    """Local only: CPU threads, of all workers together; unset: one per core, at most 4 in
+    each worker."""
     max_cache_bytes: Annotated[int, Field(ge=0)] = 16 * _MIB
-    """For remembered vectors of queries, about 2 KB each."""
+    """For remembered vectors of queries, about 2 KB each; of all workers together."""
     cache_ttl_s: Seconds = 3600.0
     """How long the vector of a query is remembered."""
     propagate: bool | None = None
@@ -239,9 +197,9 @@ class BackendSettings(_Section):
     max_documents: Count | None = None
     """In one call; unset: what the backend tells, else the dialect's."""
     max_in_flight: Count | None = None
-    """Calls at once; unset: the dialect's."""
+    """Calls at once, of all workers together; unset: the dialect's."""
     max_queued: Annotated[int, Field(ge=0)] = 256
-    """Calls that may wait for their turn."""
+    """Calls that may wait for their turn, likewise."""
     listwise: bool = False
     """The score of a document depends on its companions: never split a request."""
     top_k: Count | None = None
@@ -250,9 +208,11 @@ class BackendSettings(_Section):
     min_score: Share | None = None
     """Replaces the route's for what this backend scores."""
     threads: Count | None = None
-    """Local only: CPU threads; unset: one per core, at most 4."""
+    """Local only: CPU threads, of all workers together; unset: one per core, at most 4 in
+    each worker."""
     max_cache_bytes: Annotated[int, Field(ge=0)] | None = None
-    """Local only: for remembered encodings, about 120 KB a document; unset: 256 MiB."""
+    """Local only: for remembered encodings, about 120 KB a document, of all workers
+    together; unset: 256 MiB."""
 
     propagate: bool | None = None
     """Whether traces go on in it, by the header `traceparent`; unset: where its operator
@@ -274,7 +234,8 @@ class BackendSettings(_Section):
 
 DEFAULT_TOP_K = 100
 LOCAL_TOP_K = 20
-LOCAL_THREADS = min(os.cpu_count() or 1, 4)
+LOCAL_THREADS_AT_MOST = 4
+LOCAL_THREADS = min(os.cpu_count() or 1, LOCAL_THREADS_AT_MOST)
 LOCAL_MAX_CACHE_BYTES = 256 * _MIB
 
 

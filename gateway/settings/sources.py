@@ -34,6 +34,7 @@ def load(
     *,
     address: str | None = None,
     metrics_address: str | None = None,
+    workers: int | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Read the configuration.
@@ -42,6 +43,7 @@ def load(
         path: The TOML file; None: the one that `RERANK_GATEWAY_CONFIG` names, if any.
         address: Replaces `server.address`, whatever else says.
         metrics_address: Likewise, of `telemetry.metrics_address`.
+        workers: Likewise, of `server.workers`.
         environ: Stands in for the process's environment.
 
     Raises:
@@ -58,6 +60,8 @@ def load(
         _merge(raw, {"server": {"address": address}})
     if metrics_address is not None:
         _merge(raw, {"telemetry": {"metrics_address": metrics_address}})
+    if workers is not None:
+        _merge(raw, {"server": {"workers": workers}})
     settings = checked(raw)
     telemetry, problems = from_environment(settings.telemetry, env)
     if problems:

@@ -4,13 +4,15 @@ Whoever records cannot misspell a name. All is recorded on the event loop, and w
 has a value when somebody looks is read when somebody does.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from prometheus_client import (
     CollectorRegistry,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -20,6 +22,7 @@ from gateway.backends.errors import FailureReason
 from gateway.events import CircuitState
 from gateway.telemetry import catalogue, semconv
 from gateway.telemetry.series import Counting, Measuring, Sorting
+from gateway.telemetry.summing import in_words
 
 Read = Callable[[], float]
 """Tells a number as it is now."""
@@ -259,6 +262,16 @@ class Instruments:
     def watch_export(self, signal: str, *, dropped: Read) -> None:
         """Show what was not sent of one signal, such as `traces`."""
         self._readings.append(_added(self._dropped, dropped, signal))
+
+    async def families(self) -> list[Metric]:
+        """Give all numbers as they are now."""
+        self.look()
+        # Some milliseconds for a thousand series: not on the loop.
+        return await asyncio.to_thread(lambda: list(self.registry.collect()))
+
+    async def numbers(self) -> list[Any]:
+        """Give them in such a way that they can be sent, and added up elsewhere."""
+        return in_words(await self.families())
 
     def look(self) -> None:
         """Read all that is watched: before numbers are shown, on the event loop."""

@@ -20,6 +20,7 @@ from gateway.backends.posting import UNWATCHED, Wire
 from gateway.events import Event
 from gateway.observing import UNOBSERVED, Observer
 from gateway.settings import TelemetrySettings
+from gateway.siblings import ALONE, Siblings
 from gateway.telemetry import complaints, semconv
 from gateway.telemetry.aside import aside
 from gateway.telemetry.content import Content
@@ -71,7 +72,10 @@ class Running:
 
 @asynccontextmanager
 async def telemetry(
-    settings: TelemetrySettings, *, ids: IdGenerator | None = None
+    settings: TelemetrySettings,
+    *,
+    ids: IdGenerator | None = None,
+    siblings: Siblings = ALONE,
 ) -> AsyncIterator[Running]:
     """Listen while the block runs, and send what is left at its end, within 3 s.
 
@@ -80,23 +84,25 @@ async def telemetry(
     Args:
         settings: What is told, and where it goes.
         ids: Makes the ids of traces and spans; None: at random.
+        siblings: The processes that serve together: of several, none has an endpoint for
+            Prometheus of its own.
 
     Raises:
         AddressError: The endpoint for Prometheus cannot listen where it should.
 
     """
     with complaints.said_now_and_then():
-        async with _running(settings, ids) as running:
+        async with _running(settings, ids, siblings) as running:
             yield running
 
 
 @asynccontextmanager
 async def _running(
-    settings: TelemetrySettings, ids: IdGenerator | None
+    settings: TelemetrySettings, ids: IdGenerator | None, siblings: Siblings
 ) -> AsyncIterator[Running]:
     counts = bool(settings.metrics_address) or settings.metrics.exporter != "none"
     sender = span_exporter(settings.traces)
-    resource = _resource()
+    resource = _resource(siblings)
     instruments = Instruments()
     closing: list[Callable[[], None]] = []
     listeners: list[Callable[[Event], None]] = []
@@ -146,9 +152,9 @@ async def _running(
         # answers none.
         parts.callback(ending.begin)
         address = ""
-        if settings.metrics_address:
+        if settings.metrics_address and siblings.count == 1:
             address = await parts.enter_async_context(
-                scrape(instruments, settings.metrics_address)
+                scrape(instruments.families, settings.metrics_address)
             )
         yield Running(
             observer=observer,
@@ -177,8 +183,11 @@ class _Ending:
             await asyncio.wait(self._under_way, timeout=max(left_s, 0))
 
 
-def _resource() -> Resource:
-    """Say who tells all this; what `OTEL_*` says of it counts more than we do."""
+def _resource(siblings: Siblings) -> Resource:
+    """Say who tells all this; what `OTEL_*` says of it counts more than we do.
+
+    Several processes are several instances, also where one name is given for them.
+    """
     said = Resource.create()
     ours = Resource(
         {
@@ -188,6 +197,10 @@ def _resource() -> Resource:
         }
     )
     named = str(said.attributes.get(SERVICE_NAME, ""))
-    if named.startswith("unknown_service"):
-        return said.merge(ours)
-    return ours.merge(said)
+    unnamed = named.startswith("unknown_service")
+    all_of_it = said.merge(ours) if unnamed else ours.merge(said)
+    instance = said.attributes.get(SERVICE_INSTANCE_ID)
+    if siblings.count > 1 and instance:
+        own = Resource({SERVICE_INSTANCE_ID: f"{instance}/{siblings.place}"})
+        return all_of_it.merge(own)
+    return all_of_it

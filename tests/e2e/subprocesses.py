@@ -15,6 +15,8 @@ ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "protos")]),
     # Most tests are about Rerank, and none may touch the user's collections.
     "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
+    # However many cores the machine has.
+    "RERANK_GATEWAY__SERVER__WORKERS": "1",
 }
 
 # A loaded machine may need seconds to start Python; a test never waits this long.
@@ -67,6 +69,7 @@ class Serving:
 
     def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
         self.address = address
+        self.pid = process.pid
         self._process = process
 
     async def read_until(self, words: str) -> str:

@@ -47,6 +47,12 @@ def test_people_read_their_time_the_level_and_words() -> None:
     )
 
 
+def test_of_several_workers_each_is_named() -> None:
+    entry = Entry(CREATED, "INFO", "gateway", "words", TRACE, worker=0)
+    assert for_people(entry).decode().endswith(f": words worker=0 trace_id={TRACE}\n")
+    assert orjson.loads(for_machines(entry))["worker"] == 0
+
+
 def test_machines_read_one_object() -> None:
     entry = Entry(CREATED, "INFO", "gateway", CallLine(CALL), TRACE)
     line = for_machines(entry)

@@ -29,7 +29,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 @asynccontextmanager
 async def scraped(instruments: Instruments) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        scrape(instruments, "127.0.0.1:0") as address,
+        scrape(instruments.families, "127.0.0.1:0") as address,
         httpx.AsyncClient(base_url=f"http://{address}", timeout=10) as client,
     ):
         yield client
@@ -113,9 +113,9 @@ async def test_there_is_nothing_else() -> None:
 
 async def test_an_address_in_use_is_refused_and_left_alone() -> None:
     instruments = Instruments()
-    async with scrape(instruments, "127.0.0.1:0") as address:
+    async with scrape(instruments.families, "127.0.0.1:0") as address:
         with pytest.raises(AddressError) as refused:
-            async with scrape(Instruments(), address):
+            async with scrape(Instruments().families, address):
                 pass
         assert str(refused.value) == (
             f"cannot listen on {address}: Address already in use"
@@ -127,16 +127,16 @@ async def test_an_address_in_use_is_refused_and_left_alone() -> None:
 
 async def test_a_host_that_is_not_there_is_refused() -> None:
     with pytest.raises(AddressError, match=r"cannot listen on gateway\.invalid:0"):
-        async with scrape(Instruments(), "gateway.invalid:0"):
+        async with scrape(Instruments().families, "gateway.invalid:0"):
             pass
 
 
 async def test_at_the_end_the_address_is_free_again() -> None:
-    async with scrape(Instruments(), "127.0.0.1:0") as address:
+    async with scrape(Instruments().families, "127.0.0.1:0") as address:
         pass
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*place(address))
-    async with scrape(Instruments(), address) as again:
+    async with scrape(Instruments().families, address) as again:
         assert again == address
 
 
@@ -175,7 +175,7 @@ async def test_who_does_not_read_does_not_hold_up_the_end() -> None:
 
     instruments.watch_server(lag_s=count, in_flight=lambda: 0.0)
     loop = asyncio.get_running_loop()
-    async with scrape(instruments, "127.0.0.1:0") as address:
+    async with scrape(instruments.families, "127.0.0.1:0") as address:
         with socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             deaf.settimeout(0)

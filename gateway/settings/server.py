@@ -1,0 +1,60 @@
+"""What the gateway listens on, with how many processes, and how much it takes."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_MIB = 1024 * 1024
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Take HOST:PORT apart; an IPv6 host is written in brackets.
+
+    Raises:
+        ValueError: The port is no number.
+
+    """
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class ServerSettings(BaseModel):
+    """What the process listens on, and how much it takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    address: str = "127.0.0.1:50051"
+    """HOST:PORT; loopback only by default. Port 0 takes a free one."""
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Processes that serve together on this address (Linux only); unset: one per core, and
+    per 512 MiB of memory, that they may use. Limits of calls, of queues and of memory are
+    those of all of them together: each has its part, and at least 1."""
+    grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """How long calls in flight may go on after SIGTERM."""
+    max_message_bytes: Count = 32 * _MIB
+    """The largest message, in either direction."""
+    max_documents: Count = 1000
+    """In one request."""
+    max_document_bytes: Count = _MIB
+    """Title and text of one document, in UTF-8."""
+    max_query_bytes: Count = 32 * 1024
+    reserve_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """How much of a caller's deadline is kept back, so that the answer is in time."""
+    reserve_least_s: Annotated[float, Field(ge=0, le=60)] = 0.02
+    """The same, at least."""
+    max_calls: Count = 1000
+    """Calls in flight; what comes on top is refused at once. Of several workers, each
+    refuses what is beyond its part."""
+    max_lag_s: Seconds = 1.0
+    """New calls are refused while the process comes to its work later than this."""
+    allow_debug: bool = False
+    """Whether a caller may ask, with the metadata `x-rerank-debug: 1`, to be told in words
+    how an answer came about."""
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Take the address apart."""
+        return host_and_port(self.address)
