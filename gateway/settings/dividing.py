@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from gateway.backends.dialects import DIALECTS
+from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.settings.models import (
     LOCAL,
     LOCAL_MAX_CACHE_BYTES,
@@ -58,7 +58,7 @@ def _backend(settings: BackendSettings, share: Share) -> BackendSettings:
                 LOCAL_MAX_CACHE_BYTES if most is None else most
             )
     else:
-        dialect = DIALECTS[settings.dialect]
+        dialect = DIALECTS.get(settings.dialect) or GRPC_DIALECTS[settings.dialect]
         in_flight = settings.max_in_flight or dialect.max_in_flight
     # Unset for what runs in the process: as many as it has threads.
     if in_flight:
