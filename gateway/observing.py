@@ -95,7 +95,7 @@ class Observer(Protocol):
         """
 
     def attempt(
-        self, *, backend: str, remote: bool, document_count: int
+        self, *, backend: str, remote: bool, document_count: int, work: str = "score"
     ) -> AbstractContextManager[Tell[Attempt]]:
         """Watch one call to a backend, or to the embedder.
 
@@ -103,6 +103,7 @@ class Observer(Protocol):
             backend: Its configured name.
             remote: It runs in another process.
             document_count: How many texts it is asked about, beside a query.
+            work: What it is asked to do, `score` or `embed`.
 
         """
 

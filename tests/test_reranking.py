@@ -54,6 +54,7 @@ def backend(
             top_k_found=top_k,
             max_tokens=None,
             cuts_pairs=False,
+            asks_collection=True,
         ),
         name=leaf.backend,
         settings=BackendSettings(dialect="simple", timeout_s=timeout_s, retries=0),

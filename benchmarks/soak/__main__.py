@@ -23,7 +23,8 @@ def main(
     def watch(sample: Sample, seen: Seen) -> None:
         nonlocal taken
         if taken % _SHOWN_EVERY == 0:
-            told = f"{seen.late} late, {len(seen.wrong)} wrong, {dict(seen.outcomes)}"
+            late = f"{seen.late} late ({seen.stalled} more while everything waited)"
+            told = f"{late}, {len(seen.wrong)} wrong, {dict(seen.outcomes)}"
             print(f"{taken:5} {sample} {seen.answers} answers, {told}", flush=True)
         taken += 1
 

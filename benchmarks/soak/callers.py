@@ -27,6 +27,8 @@ _DOCUMENTS = 20
 _TIMEOUTS_S = (0.5, 1.0, 2.0, 4.0)
 _LEAVES = 0.02
 _FOUND_BY = "rrf_hybrid"
+_TICK_S = 0.01
+_STALL_S = 0.015
 
 
 @dataclass(slots=True)
@@ -35,6 +37,8 @@ class Seen:
 
     answers: int = 0
     late: int = 0
+    stalled: int = 0
+    """Late too, while the machine let this process wait as well: it says nothing."""
     left: int = 0
     """Given up by the caller, on purpose."""
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -49,17 +53,41 @@ async def calling(address: str) -> AsyncIterator[Seen]:
     async with grpc.aio.insecure_channel(address) as channel:
         stub: rerank_service_pb2_grpc.RerankServiceAsyncStub
         stub = rerank_service_pb2_grpc.RerankServiceStub(channel)
+        stalls = _Stalls()
         async with asyncio.TaskGroup() as calls:
-            coming = calls.create_task(_coming(stub, seen, calls))
+            watching = calls.create_task(stalls.watch())
+            coming = calls.create_task(_coming(stub, seen, stalls, calls))
             try:
                 yield seen
             finally:
                 coming.cancel()
+                watching.cancel()
+
+
+class _Stalls:
+    """Notes when this process, which has little to do, came late to it."""
+
+    def __init__(self) -> None:
+        self._last = -1.0
+
+    async def watch(self) -> None:
+        """Look until cancelled."""
+        now = asyncio.get_running_loop().time
+        while True:
+            due = now() + _TICK_S
+            await asyncio.sleep(_TICK_S)
+            if now() - due > _STALL_S:
+                self._last = now()
+
+    def since(self, when: float) -> bool:
+        """Tell whether there was one since then."""
+        return self._last >= when
 
 
 async def _coming(
     stub: "rerank_service_pb2_grpc.RerankServiceAsyncStub",
     seen: Seen,
+    stalls: _Stalls,
     calls: asyncio.TaskGroup,
 ) -> None:
     chance = Random(_SEED)  # noqa: S311 - it plays
@@ -67,7 +95,7 @@ async def _coming(
 
     async def one(request: rerank_service_pb2.RerankRequest, timeout_s: float) -> None:
         async with places:
-            await _call(stub, request, timeout_s, seen)
+            await _call(stub, request, timeout_s, seen, stalls)
 
     async def one_who_leaves(
         request: rerank_service_pb2.RerankRequest, after_s: float
@@ -108,12 +136,17 @@ async def _call(
     request: rerank_service_pb2.RerankRequest,
     timeout_s: float,
     seen: Seen,
+    stalls: _Stalls,
 ) -> None:
+    began = asyncio.get_running_loop().time()
     try:
         answer = await stub.Rerank(request, timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            seen.late += 1
+            if stalls.since(began):
+                seen.stalled += 1
+            else:
+                seen.late += 1
         else:
             seen.wrong.append(f"{error.code().name}: {error.details()}")
         return

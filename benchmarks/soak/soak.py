@@ -46,8 +46,8 @@ class Soaked:
             if last > first + _SPARE:
                 found.append(f"{what} grew from {first} to {last}")
         seen = self.seen
-        calls = seen.answers + seen.late
-        if not seen.answers or seen.answers < _IN_TIME * calls:
+        calls = seen.answers + seen.late + seen.stalled
+        if not seen.answers or seen.late > (1 - _IN_TIME) * calls:
             found.append(f"{seen.late} of {calls} answers came late")
         if seen.wrong:
             found.append(f"{len(seen.wrong)} faults: {seen.wrong[:_SHOWN]}")

@@ -2,17 +2,17 @@
 
 A gateway that exports everything, under a steady load, while its collector is killed,
 comes back, freezes, and comes back again; then the gateway is told to end without one.
+Beside it, one that tells nothing is called as often: what both have is the machine's.
 """
 
 import asyncio
 import re
 import signal
-import socket
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.request import urlopen
 
@@ -24,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.cost.__main__ import a_request, one_round
 from benchmarks.cost.processes import Running, running
+from benchmarks.telemetry.mortal import collecting, free_port
 from rerank.v1 import rerank_service_pb2_grpc
 
 _DOCUMENTS = 20
@@ -35,6 +36,7 @@ _SHARE = 1 / 3
 _WARM_UP_S = 15.0
 _PATIENCE_S = 60.0
 _DEADLINE_S = 10.0
+_MOST = 0.99
 _EARLY = 0.25
 """Of a phase: when memory is looked at first."""
 _DROPPED = re.compile(r'_dropped_total\{[^}]*signal="traces"[^}]*\} (\S+)')
@@ -54,6 +56,8 @@ class Phase:
     late_mib: float
     dropped: float
     """Spans."""
+    beside_ms: float = 0.0
+    """The 99th percentile of the gateway that tells nothing, at the same time."""
 
     def percentile_ms(self, share: float) -> float:
         """Give the time that a share of the calls did not take longer than."""
@@ -61,69 +65,17 @@ class Phase:
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1000
 
 
-class Collector:
-    """A collector in a process of its own, always at the same address."""
-
-    def __init__(self, protocol: str) -> None:
-        self._protocol = protocol
-        self._port = free_port()
-        self._started = ExitStack()
-        self._process: Running | None = None
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """Tell a gateway where it is."""
-        return {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self._port}",
-            "OTEL_EXPORTER_OTLP_PROTOCOL": self._protocol,
-        }
-
-    def start(self) -> None:
-        """Let it be there."""
-        module = ("benchmarks.telemetry.collector", str(self._port), self._protocol)
-        self._process = self._started.enter_context(running(*module))
-
-    def freeze(self) -> None:
-        """Let it take connections and answer nothing."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """Let it be gone at once."""
-        self._signal(signal.SIGKILL)
-        self._started.close()
-        self._process = None
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process:
-            self._process.process.send_signal(number)
-
-
-@contextmanager
-def collecting(protocol: str) -> Iterator[Collector]:
-    """Have a collector until the block ends, whatever became of it."""
-    collector = Collector(protocol)
-    collector.start()
-    try:
-        yield collector
-    finally:
-        collector.kill()
-
-
 def main(
     *,
     seconds: Annotated[float, typer.Option(help="Per phase.")] = 30.0,
     outage: Annotated[float, typer.Option(help="While it is killed; 0: alike.")] = 0.0,
     rate: Annotated[
-        float, typer.Option(help="Calls per second; 0: a third of what it can do.")
+        float, typer.Option(help="Calls per second to each; 0: together a third.")
     ] = 0.0,
     protocol: Annotated[list[str], typer.Option(help="Of the export.")] = [*_PROTOCOLS],  # noqa: B006 - never changed
 ) -> None:
     """Measure latency, CPU time, memory and the end, with a collector and without."""
-    out = Console(width=100)
+    out = Console(width=120)
     with (
         running("benchmarks.cost.backend", str(_DOCUMENTS)) as backend,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -150,14 +102,22 @@ def _phases(
     seconds, outage = lasting_s
     with (
         collecting(protocol) as collector,
-        _serving(collector, backend) as (gateway, metrics),
+        _serving(collector.environ, backend) as (gateway, metrics),
+        _serving({"OTEL_SDK_DISABLED": "true"}, backend) as silent,
     ):
-        rate = rate or _share_of_what_it_can(runner, gateway)
-        print(f"{protocol}: {rate:.0f} calls per second", flush=True)
+        rate = rate or _share_of_what_it_can(runner, gateway) / 2
+        print(f"{protocol}: {rate:.0f} calls per second to each of two", flush=True)
+
+        async def both(name: str, for_s: float) -> Phase:
+            measured, beside = await asyncio.gather(
+                _phase(name, gateway, metrics, rate, for_s),
+                _phase(name, *silent, rate, for_s),
+            )
+            return replace(measured, beside_ms=beside.percentile_ms(_MOST))
 
         def phase(name: str, for_s: float) -> Phase:
-            measured = runner.run(_phase(name, gateway, metrics, rate, for_s))
-            print(f"  {name}: p99 {measured.percentile_ms(0.99):.1f} ms", flush=True)
+            measured = runner.run(both(name, for_s))
+            print(f"  {name}: p99 {measured.percentile_ms(_MOST):.1f} ms", flush=True)
             return measured
 
         phase("warm-up", _WARM_UP_S)
@@ -179,7 +139,7 @@ def _end_when_frozen(runner: asyncio.Runner, protocol: str, backend: str) -> flo
     """Say how long the end takes with a collector that stopped answering under load."""
     with (
         collecting(protocol) as collector,
-        _serving(collector, backend) as (gateway, _),
+        _serving(collector.environ, backend) as (gateway, _),
     ):
         request = a_request(_DOCUMENTS, _CHARACTERS)
         runner.run(one_round(gateway, request, _TRIED, _AT_ONCE))
@@ -189,7 +149,7 @@ def _end_when_frozen(runner: asyncio.Runner, protocol: str, backend: str) -> flo
 
 
 @contextmanager
-def _serving(collector: Collector, backend: str) -> Iterator[tuple[Running, str]]:
+def _serving(environ: Mapping[str, str], backend: str) -> Iterator[tuple[Running, str]]:
     metrics = f"127.0.0.1:{free_port()}"
     prefix = "RERANK_GATEWAY__BACKENDS"
     with running(
@@ -207,7 +167,7 @@ def _serving(collector: Collector, backend: str) -> Iterator[tuple[Running, str]
             "RERANK_GATEWAY__TELEMETRY__METRICS_ADDRESS": metrics,
             "RERANK_GATEWAY__LOGS__CALLS": "failed",
             "OTEL_METRIC_EXPORT_INTERVAL": "5000",
-            **collector.environ,
+            **environ,
         },
     ) as gateway:
         yield gateway, metrics
@@ -224,7 +184,6 @@ async def _phase(
     name: str, gateway: Running, metrics: str, rate: float, for_s: float
 ) -> Phase:
     """Call at a steady rate, however long the answers take."""
-    loop = asyncio.get_running_loop()
     request = a_request(_DOCUMENTS, _CHARACTERS)
     latencies_s: list[float] = []
     failed = 0
@@ -242,17 +201,18 @@ async def _phase(
         else:
             failed += answer.search_method != "rerank"
         # From when it was due: a caller who is late adds to it.
-        latencies_s.append(loop.time() - due)
+        latencies_s.append(time.perf_counter() - due)
 
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         await channel.channel_ready()
         stub: rerank_service_pb2_grpc.RerankServiceAsyncStub
         stub = rerank_service_pb2_grpc.RerankServiceStub(channel)
-        cpu_s, began = gateway.cpu_s(), loop.time()
+        # Not uvloop's clock, which counts milliseconds.
+        cpu_s, began = gateway.cpu_s(), time.perf_counter()
         async with asyncio.TaskGroup() as calls:
             for place in range(int(rate * for_s)):
                 due = began + place / rate
-                await asyncio.sleep(due - loop.time())
+                await asyncio.sleep(due - time.perf_counter())
                 calls.create_task(call(stub, due))
                 if not early_mib and due - began >= for_s * _EARLY:
                     early_mib = gateway.memory_mib()
@@ -283,18 +243,11 @@ def _ended(gateway: Running) -> float:
     return time.perf_counter() - began
 
 
-def free_port() -> int:
-    """Give a port that nobody listens on now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
 def show(out: Console, protocol: str, phases: list[Phase]) -> None:
     """Print a row per phase."""
     table = Table(
-        *("collector", "calls", "failed", "p50 ms", "p99 ms", "CPU µs per call"),
-        *("MiB early", "MiB late", "spans dropped"),
+        *("collector", "calls", "failed", "p50 ms", "p99 ms", "beside"),
+        *("CPU µs per call", "MiB early", "MiB late", "spans dropped"),
         title=f"everything is exported over {protocol}",
     )
     for each in phases:
@@ -303,7 +256,8 @@ def show(out: Console, protocol: str, phases: list[Phase]) -> None:
             str(len(each.latencies_s)),
             str(each.failed),
             f"{statistics.median(each.latencies_s) * 1000:.1f}",
-            f"{each.percentile_ms(0.99):.1f}",
+            f"{each.percentile_ms(_MOST):.1f}",
+            f"{each.beside_ms:.1f}",
             f"{each.cpu_us:.0f}",
             f"{each.early_mib:.0f}",
             f"{each.late_mib:.0f}",

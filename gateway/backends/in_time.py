@@ -51,4 +51,6 @@ async def in_time(
         # Thirty seconds shared by three backends are a little under ten for each.
         own_limit = limit_s >= attempt_s * _AS_GOOD_AS
         kind = TimedOut if own_limit else OutOfTime
-        raise kind(backend, limit_s, had_fair_chance=limit_s >= fair_s) from error
+        # Whoever sets the backend's own limit says what is fair.
+        fair = own_limit or limit_s >= fair_s
+        raise kind(backend, limit_s, had_fair_chance=fair) from error

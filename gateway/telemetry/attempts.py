@@ -9,10 +9,9 @@ from gateway.telemetry import semconv
 from gateway.telemetry.instruments import Instruments
 from gateway.telemetry.spans import Open, Spans
 
-# The method of a call that goes out, unless it is an RPC, which has a name of its own; a
-# model in this process is asked without one.
+# The method of a call that goes out, unless it is an RPC, which has a name of its own; one
+# to a model in this process has none.
 _POST = "POST"
-_HERE = "score"
 
 _CANCELLED = "cancelled"
 """Given up by whoever asked: the caller left, or another attempt was faster."""
@@ -26,6 +25,7 @@ class AttemptWatch:
         instruments: Counts it.
         backend: Its configured name.
         remote: It runs in another process.
+        work: What it is asked to do; it names the span of what is not remote.
         document_count: How many documents it is asked about.
         number: Which attempt of its rerank it is, from 1; 0: it is none of a rerank.
 
@@ -40,6 +40,7 @@ class AttemptWatch:
         "_open",
         "_remote",
         "_spans",
+        "_work",
     )
 
     def __init__(
@@ -49,6 +50,7 @@ class AttemptWatch:
         *,
         backend: str,
         remote: bool,
+        work: str,
         document_count: int,
         number: int,
     ) -> None:
@@ -56,6 +58,7 @@ class AttemptWatch:
         self._instruments = instruments
         self._backend = backend
         self._remote = remote
+        self._work = work
         self._attributes: dict[str, str | int] = {
             semconv.BACKEND: backend,
             semconv.CANDIDATES: document_count,
@@ -71,7 +74,7 @@ class AttemptWatch:
         self._began = time.perf_counter()
         self._instruments.attempt_began(self._backend)
         self._open = self._spans.inner(
-            _POST if self._remote else _HERE, self._attributes, remote=self._remote
+            _POST if self._remote else self._work, self._attributes, remote=self._remote
         )
         return self
 

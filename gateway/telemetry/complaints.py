@@ -16,17 +16,20 @@ _AGAIN_AFTER_S = 300.0
 
 
 class _NowAndThen(logging.Handler):
-    """Passes the first complaint of a kind on, and is silent about it for a while."""
+    """Passes the first complaint on, and is silent for a while.
+
+    One for all signals: they go to the same place, as a rule, and fail together.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._silent_until: dict[str, float] = {}
+        self._silent_until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass it on, or not; exporters complain in threads of their own."""
         now = time.monotonic()
-        if now >= self._silent_until.get(record.name, now):
-            self._silent_until[record.name] = now + _AGAIN_AFTER_S
+        if now >= self._silent_until:
+            self._silent_until = now + _AGAIN_AFTER_S
             _log.warning("telemetry is not sent: %s", record.getMessage())
 
 

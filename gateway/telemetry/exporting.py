@@ -4,6 +4,7 @@ What cannot be sent is dropped and counted: a collector that is down costs neith
 nor time.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context
@@ -16,9 +17,14 @@ from opentelemetry.sdk.trace.export import (
 )
 
 from gateway.settings import Export
+from gateway.telemetry.forgetting import forgetful, forgetful_over_http
 
 EXPORT_TIMEOUT_S = 2
 """For one batch. The default of ten seconds would hold up the end of the process."""
+
+_REST_S = 5.0
+"""After a batch that was not taken none is tried: encoding them for nobody takes time from
+calls."""
 
 
 class Delivery:
@@ -86,21 +92,26 @@ class Batches(SpanProcessor):
 
 
 class _Counted(SpanExporter):
-    """Counts what leaves, and what fails to."""
+    """Counts what leaves, and what fails to; after a failure it rests."""
 
     def __init__(self, exporter: SpanExporter, delivery: Delivery) -> None:
         self._exporter = exporter
         self._delivery = delivery
+        self._rests_until = 0.0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send one batch."""
+        """Send one batch, or drop it."""
         self._delivery.taken += len(spans)
         result = SpanExportResult.FAILURE
+        if time.monotonic() < self._rests_until:
+            self._delivery.failed += len(spans)
+            return result
         try:
             result = self._exporter.export(spans)
         finally:
             if result is not SpanExportResult.SUCCESS:
                 self._delivery.failed += len(spans)
+                self._rests_until = time.monotonic() + _REST_S
         return result
 
     def shutdown(self) -> None:
@@ -124,13 +135,13 @@ def span_exporter(export: Export) -> SpanExporter | None:
 def _over_grpc() -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-    return OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)
+    return forgetful(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S))
 
 
 def _over_http() -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    return OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)
+    return forgetful_over_http(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S))
 
 
 _OTLP: dict[str, Callable[[], SpanExporter]] = {

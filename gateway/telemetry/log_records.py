@@ -17,6 +17,7 @@ from gateway.events import CallEnded, CircuitChanged, CircuitState, Event
 from gateway.settings import Export
 from gateway.telemetry import semconv
 from gateway.telemetry.exporting import EXPORT_TIMEOUT_S
+from gateway.telemetry.forgetting import forgetful, forgetful_over_http
 from gateway.telemetry.spans import here
 
 CIRCUIT_CHANGED = "rerank_gateway.backend.circuit.transition"
@@ -82,7 +83,7 @@ def _exporter(export: Export) -> LogRecordExporter:
     if export.protocol == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as over_grpc
 
-        return over_grpc.OTLPLogExporter(timeout=EXPORT_TIMEOUT_S)
+        return forgetful(over_grpc.OTLPLogExporter(timeout=EXPORT_TIMEOUT_S))
     from opentelemetry.exporter.otlp.proto.http import _log_exporter as over_http
 
-    return over_http.OTLPLogExporter(timeout=EXPORT_TIMEOUT_S)
+    return forgetful_over_http(over_http.OTLPLogExporter(timeout=EXPORT_TIMEOUT_S))

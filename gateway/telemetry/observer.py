@@ -69,7 +69,7 @@ class Telemetry:
         )
 
     def attempt(
-        self, *, backend: str, remote: bool, document_count: int
+        self, *, backend: str, remote: bool, document_count: int, work: str = "score"
     ) -> AttemptWatch:
         """Watch one call to a backend."""
         number = 0
@@ -81,6 +81,7 @@ class Telemetry:
             self._instruments,
             backend=backend,
             remote=remote,
+            work=work,
             document_count=document_count,
             number=number,
         )

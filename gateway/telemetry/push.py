@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from gateway.concurrency import in_the_background
 from gateway.settings import TelemetrySettings
 from gateway.telemetry.aside import aside
+from gateway.telemetry.forgetting import forgetful, forgetful_over_http
 from gateway.telemetry.instruments import Instruments
 from gateway.telemetry.snapshot import snapshot
 
@@ -40,10 +41,10 @@ def exporter(settings: TelemetrySettings) -> MetricExporter:
     if settings.metrics.protocol == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as by_grpc
 
-        return by_grpc.OTLPMetricExporter(timeout=_SENDING_S)
+        return forgetful(by_grpc.OTLPMetricExporter(timeout=_SENDING_S))
     from opentelemetry.exporter.otlp.proto.http import metric_exporter as by_http
 
-    return by_http.OTLPMetricExporter(timeout=_SENDING_S)
+    return forgetful_over_http(by_http.OTLPMetricExporter(timeout=_SENDING_S))
 
 
 class Push:

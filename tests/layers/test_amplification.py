@@ -87,9 +87,7 @@ class Backend:
             chance=Random(2),
             emit=self.told.append,
         )
-        return SingleFlight(
-            scorer, backend="tei", fair_s=0.5, emit=self.told.append
-        )
+        return SingleFlight(scorer, backend="tei", fair_s=0.5, emit=self.told.append)
 
     def _alone(self, replica: FakeScorer) -> Scorer:
         timed = Timeout(replica, backend="tei", attempt_s=self.attempt_s, fair_s=0.5)

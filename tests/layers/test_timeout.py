@@ -75,6 +75,13 @@ async def test_only_an_attempt_that_had_a_fair_chance_blames_the_backend(
     assert raised.value.transient
 
 
+async def test_a_limit_of_its_own_is_fair_however_short_it_is() -> None:
+    scorer = bounded(FakeScorer(hangs()), attempt_s=0.2, fair_s=0.5)
+    with pytest.raises(TimedOut) as raised:
+        await scorer.score(asking("a", within_s=9.0))
+    assert raised.value.blames_backend
+
+
 async def test_a_failure_in_time_passes_as_it_is() -> None:
     down = FakeScorer(after(1, fails(lambda: Unavailable("tei", "refused"))))
     with pytest.raises(Unavailable, match="tei: refused"):

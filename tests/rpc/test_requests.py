@@ -78,9 +78,7 @@ def test_everything_that_a_request_says_is_read() -> None:
     assert read(message, remaining_s=2.0) == Rerank(
         query="why",
         documents=(
-            Document(
-                id="1", title="T", text="a", group_id="g", embedding=(1.0, 0.0)
-            ),
+            Document(id="1", title="T", text="a", group_id="g", embedding=(1.0, 0.0)),
         ),
         query_embedding=(0.0, 1.0),
         route="fast",

@@ -123,7 +123,7 @@ def place_of(span: Span) -> str:
         return "call"
     if span.kind == Span.SPAN_KIND_CLIENT:
         return "attempt"
-    return {"score": "attempt", "rerank": "rerank"}.get(
+    return {"score": "attempt", "embed": "attempt", "rerank": "rerank"}.get(
         span.name, "mmr" if span.name.endswith(" mmr") else span.name.split()[0]
     )
 

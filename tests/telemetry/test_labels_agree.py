@@ -418,7 +418,9 @@ async def test_attempts_are_counted_as_they_are_traced(name: str) -> None:
     )
     assert counted == Counter(
         (said[semconv.BACKEND], said.get(semconv.ERROR_TYPE, ""))
-        for said in (values(span.attributes) for span in named(seen, *CALLS, "score"))
+        for said in (
+            values(span.attributes) for span in named(seen, *CALLS, "score", "embed")
+        )
     )
     assert not seen.collector.counts(catalogue.IN_FLIGHT.name)
 

@@ -34,7 +34,10 @@ class Record:
         loop = asyncio.get_running_loop()
         began = loop.time()
         with self._observer.attempt(
-            backend=self._backend, remote=self._remote, document_count=len(texts)
+            backend=self._backend,
+            remote=self._remote,
+            document_count=len(texts),
+            work="embed",
         ) as tell:
             try:
                 embeddings = await self._embedder.embed(
