@@ -75,6 +75,7 @@ class TeiServer:
         self._certificate = certificate
         self.port = port
         self._changed = asyncio.Event()
+        self._handlers: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = grpc.aio.server(
@@ -109,6 +110,11 @@ class TeiServer:
     async def stop(self) -> None:
         """End at once, and with it every call."""
         await self._server.stop(0)
+        # It does not wait for what it has cancelled.
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=_PATIENCE_S)
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what happens here to make a condition true."""
@@ -147,6 +153,9 @@ class TeiServer:
         return self.info.SerializeToString()
 
     async def _check(self, context: Context) -> None:
+        if task := asyncio.current_task():
+            self._handlers.add(task)
+            task.add_done_callback(self._handlers.discard)
         if (
             self._key
             and _headers(context).get("authorization") != f"Bearer {self._key}"
