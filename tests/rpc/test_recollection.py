@@ -638,6 +638,8 @@ class _Change:
         setattr(getattr(served, self.who), self.what, self.value)
 
 
+_REFRESHING = Request(cache=CacheOptions(mode=REFRESH)).SerializeToString()
+
 _Event = _Call | _Pause | _Change
 
 _changes: list[_Event] = [
@@ -646,7 +648,7 @@ _changes: list[_Event] = [
     for what, values in {
         "model": ("model", "other"),
         "revision": ("revision", "other"),
-        "shift": (0.0, 1.5),
+        "shift": (0.0, 1.5, -1.5),
         "is_down": (False, True, False),
         "leaves_out": (False, True, False),
     }.items()
@@ -661,7 +663,11 @@ def _histories(draw: st.DrawFn) -> list[_Event]:
     """Ask a few things again and again, while everything else changes now and then."""
     requests = draw(st.lists(_requests, min_size=1, max_size=3))
     calls = st.builds(
-        _Call, st.sampled_from(requests), st.sampled_from([None, None, 0.7, 60.0])
+        lambda data, mode, remaining_s: _Call(data + mode, remaining_s),
+        st.sampled_from(requests),
+        # Two parts of one message are one: the same is asked in another mode.
+        st.sampled_from([b"", b"", b"", b"", _REFRESHING]),
+        st.sampled_from([None, None, 0.7, 60.0]),
     )
     # Most of the time nothing changes.
     events = st.one_of(calls, calls, calls, calls, st.sampled_from(_changes))
