@@ -18,6 +18,7 @@ from benchmarks.cost.payloads import Payload, tei_request, write
 from benchmarks.cost.processes import Running
 from benchmarks.cost.report import write_report
 from benchmarks.cost.servers import (
+    WORKERS,
     Servers,
     certificate,
     has_grpc_backends,
@@ -80,7 +81,9 @@ FULL = Extent(
 
 def main(
     *,
-    full: Annotated[bool, typer.Option(help="Half an hour instead of minutes.")] = False,
+    full: Annotated[
+        bool, typer.Option(help="Half an hour instead of minutes.")
+    ] = False,
     only: Annotated[
         list[Part] | None, typer.Option(help="Measure this anew, and keep the rest.")
     ] = None,
@@ -196,8 +199,7 @@ def _workers(figures: Figures, extent: Extent) -> None:
     with Servers() as servers:
         found = {}
         for count in (1, 2):
-            workers = {"RERANK_GATEWAY__SERVER__WORKERS": str(count)}
-            server = servers.gateway(servers.backend.tei, workers)
+            server = servers.gateway(servers.backend.tei, {WORKERS: str(count)})
             asking.check_reranks(server, _MAIN)
             found[str(count)] = Contestant(
                 server,

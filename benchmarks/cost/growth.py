@@ -14,8 +14,6 @@ from benchmarks.cost.payloads import Payload
 from benchmarks.cost.processes import Running
 from benchmarks.cost.servers import Servers, gateway
 
-
-
 _LINEAR = 1.1
 _UNUSED = "127.0.0.1:9"
 _FILLING = 1000

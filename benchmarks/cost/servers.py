@@ -12,10 +12,11 @@ from typing import Self
 
 from benchmarks.cost.native import BUILT, backend, is_built
 from benchmarks.cost.processes import Running, free_port, running, running_command
-from gateway.backends.dialects import DIALECTS
+from gateway.backends import dialects
 from gateway.settings import ServerSettings
 
 TEI_GRPC = "tei-grpc"
+WORKERS = "RERANK_GATEWAY__SERVER__WORKERS"
 
 _A_DAY_S = "86400"
 _KEY = "BENCH_CACHE_KEY"
@@ -126,6 +127,7 @@ def gateway(
             "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
             # What is remembered must last to the end.
             "RERANK_GATEWAY__CACHE__TTL_S": _A_DAY_S,
+            **({WORKERS: "1"} if has_workers() else {}),
             **(environ or {}),
         },
     )
@@ -133,7 +135,8 @@ def gateway(
 
 def has_grpc_backends() -> bool:
     """Whether this gateway speaks gRPC to backends."""
-    return TEI_GRPC in DIALECTS and is_built()
+    spoken = getattr(dialects, "GRPC_DIALECTS", {})
+    return TEI_GRPC in spoken and is_built()
 
 
 def has_workers() -> bool:

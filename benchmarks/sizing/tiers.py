@@ -1,0 +1,93 @@
+"""How often each tier of the memory has the answer, by formula.
+
+A query with Poisson arrivals at rate λ, in a memory that forgets what was not used for a
+characteristic time (Che's approximation of LRU) and whatever is older than its TTL.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rates = NDArray[np.float64]
+
+_STEPS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Queries as people ask them: few are asked often, many once (Zipf)."""
+
+    distinct: int
+    exponent: float
+
+    def shares(self) -> Rates:
+        """Give what each query is of all calls, the commonest first."""
+        weights = 1.0 / np.arange(1, self.distinct + 1) ** self.exponent
+        return np.asarray(weights / weights.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Of all calls, what each tier answers."""
+
+    process: float
+    shared: float
+
+    @property
+    def missed(self) -> float:
+        """What backends are asked."""
+        return 1.0 - self.process - self.shared
+
+
+def predicted(
+    log: Log, *, rps: float, processes: int, queries_held: int, ttl_s: float
+) -> Hits:
+    """Tell what each tier answers.
+
+    Args:
+        log: What is asked.
+        rps: Calls per second, of all processes together.
+        processes: Among which they are spread evenly.
+        queries_held: How many queries with their documents one process remembers.
+        ttl_s: Of both tiers.
+
+    """
+    shares = log.shares()
+    rates = shares * rps
+    own = _hit(rates / processes, queries_held, ttl_s)
+    # The shared tier sees what processes do not know, and holds all of it for its time.
+    left = rates * (1 - own)
+    behind = left * ttl_s / (1 + left * ttl_s)
+    return Hits(
+        process=float((shares * own).sum()),
+        shared=float((shares * (1 - own) * behind).sum()),
+    )
+
+
+def _hit(rates: Rates, held: int, ttl_s: float) -> Rates:
+    unused_s = _characteristic_s(rates, held, ttl_s)
+    soon = 1 - np.exp(-rates * unused_s)
+    # A memory answers until its entry is too old or was not used for too long: the number
+    # of its answers is bounded by both.
+    with np.errstate(divide="ignore"):
+        answers = 1 / (1 / (rates * ttl_s) + (1 - soon) / soon)
+    return np.asarray(answers / (1 + answers))
+
+
+def _characteristic_s(rates: Rates, held: int, ttl_s: float) -> float:
+    """Find after how long without use an entry is displaced; the TTL if none ever is."""
+    least, most = 0.0, ttl_s
+    if _occupied(rates, most) <= held:
+        return most
+    for _ in range(_STEPS):
+        middle = (least + most) / 2
+        if _occupied(rates, middle) < held:
+            least = middle
+        else:
+            most = middle
+    return most
+
+
+def _occupied(rates: Rates, unused_s: float) -> float:
+    return float((1 - np.exp(-rates * unused_s)).sum())
