@@ -11,6 +11,7 @@ from rerank.v1 import document_pb2, options_pb2, rerank_service_pb2
 QUERY_FIELD = 1
 MIN_SCORE_FIELD = 7
 
+_SCORED_BY_DEFAULT = 100
 _WORDS = "reranking puts the best of what was found first "
 
 
@@ -48,6 +49,7 @@ def rerank_request(
     return rerank_service_pb2.RerankRequest(
         query=payload.query,
         cache=options_pb2.CacheOptions(mode=mode) if bypass else None,
+        top_k=payload.documents if payload.documents > _SCORED_BY_DEFAULT else None,
         documents=[
             document_pb2.Document(id=f"doc-{number}", text=text)
             for number, text in enumerate(payload.texts)

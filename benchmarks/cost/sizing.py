@@ -16,7 +16,7 @@ _HITS = (0.0, 0.5, 0.8, 0.95)
 _LOGS = (Log(1_000_000, 0.8), Log(1_000_000, 1.0), Log(100_000, 1.1))
 _TTL_S = 300.0
 _MIB = 64
-_PLAYED_S = 900.0
+_PLAYED_S = 600.0
 _DOCUMENTS = Payload().documents
 
 

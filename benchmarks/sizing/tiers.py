@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Rates = NDArray[np.float64]
 
 _STEPS = 60
+_GROUPS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,14 @@ class Log:
         """Give what each query is of all calls, the commonest first."""
         weights = 1.0 / np.arange(1, self.distinct + 1) ** self.exponent
         return np.asarray(weights / weights.sum())
+
+    def groups(self) -> tuple[Rates, Rates]:
+        """Give the mean share of queries of much the same one, and how many they are."""
+        shares = self.shares()
+        ends = np.unique(np.geomspace(1, self.distinct, _GROUPS).astype(int))
+        starts = np.concatenate([[0], ends[:-1]])
+        counts = (ends - starts).astype(float)
+        return np.add.reduceat(shares, starts) / counts, counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +62,20 @@ def predicted(
         ttl_s: Of both tiers.
 
     """
-    shares = log.shares()
+    shares, counts = log.groups()
     rates = shares * rps
-    own = _hit(rates / processes, queries_held, ttl_s)
+    unused_s = _characteristic_s(rates / processes, counts, queries_held, ttl_s)
+    own = _hit(rates / processes, unused_s, ttl_s)
     # The shared tier sees what processes do not know, and holds all of it for its time.
     left = rates * (1 - own)
     behind = left * ttl_s / (1 + left * ttl_s)
     return Hits(
-        process=float((shares * own).sum()),
-        shared=float((shares * (1 - own) * behind).sum()),
+        process=float((shares * counts * own).sum()),
+        shared=float((shares * counts * (1 - own) * behind).sum()),
     )
 
 
-def _hit(rates: Rates, held: int, ttl_s: float) -> Rates:
-    unused_s = _characteristic_s(rates, held, ttl_s)
+def _hit(rates: Rates, unused_s: float, ttl_s: float) -> Rates:
     soon = 1 - np.exp(-rates * unused_s)
     # A memory answers until its entry is too old or was not used for too long: the number
     # of its answers is bounded by both.
@@ -75,19 +84,21 @@ def _hit(rates: Rates, held: int, ttl_s: float) -> Rates:
     return np.asarray(answers / (1 + answers))
 
 
-def _characteristic_s(rates: Rates, held: int, ttl_s: float) -> float:
+def _characteristic_s(
+    rates: Rates, counts: Rates, held: int, ttl_s: float
+) -> float:
     """Find after how long without use an entry is displaced; the TTL if none ever is."""
     least, most = 0.0, ttl_s
-    if _occupied(rates, most) <= held:
+    if _occupied(rates, counts, most) <= held:
         return most
     for _ in range(_STEPS):
         middle = (least + most) / 2
-        if _occupied(rates, middle) < held:
+        if _occupied(rates, counts, middle) < held:
             least = middle
         else:
             most = middle
     return most
 
 
-def _occupied(rates: Rates, unused_s: float) -> float:
-    return float((1 - np.exp(-rates * unused_s)).sum())
+def _occupied(rates: Rates, counts: Rates, unused_s: float) -> float:
+    return float((counts * (1 - np.exp(-rates * unused_s))).sum())
