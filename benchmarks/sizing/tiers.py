@@ -84,9 +84,7 @@ def _hit(rates: Rates, unused_s: float, ttl_s: float) -> Rates:
     return np.asarray(answers / (1 + answers))
 
 
-def _characteristic_s(
-    rates: Rates, counts: Rates, held: int, ttl_s: float
-) -> float:
+def _characteristic_s(rates: Rates, counts: Rates, held: int, ttl_s: float) -> float:
     """Find after how long without use an entry is displaced; the TTL if none ever is."""
     least, most = 0.0, ttl_s
     if _occupied(rates, counts, most) <= held:

@@ -14,7 +14,7 @@ import (
 
 var stdin = os.Stdin
 
-// raw passes bytes through: nothing is parsed and nothing copied.
+// raw passes bytes through: nothing is parsed, and only the head is copied.
 type raw struct{}
 
 func (raw) Name() string { return "proto" }
@@ -25,11 +25,9 @@ func (raw) Marshal(message any) (mem.BufferSlice, error) {
 
 func (raw) Unmarshal(data mem.BufferSlice, message any) error {
 	head := message.(*[]byte)
-	reader := data.Reader()
-	defer reader.Close()
 	*head = make([]byte, min(peeked, data.Len()))
-	_, err := reader.Read(*head)
-	return err
+	data.CopyTo(*head)
+	return nil
 }
 
 // teiRanks is tei.v1.RerankResponse: the ranks, best first, and no metadata.
