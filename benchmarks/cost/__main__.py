@@ -24,6 +24,7 @@ from benchmarks.cost.servers import (
     has_grpc_backends,
     has_workers,
 )
+from gateway.settings import ServerSettings
 
 _MAIN = Payload()
 _WORKERS_IN_FLIGHT = 64
@@ -105,6 +106,7 @@ def main(
             continue
         began = perf_counter()
         print(f"measuring {part} …", flush=True)
+        figures.missing.pop(part, None)
         measure(figures, extent)
         print(f"  {perf_counter() - began:.0f} s", flush=True)
         keep(figures)
@@ -113,6 +115,7 @@ def main(
 
 def _calls(figures: Figures, extent: Extent) -> None:
     """Measure all kinds of calls of one payload, side by side."""
+    missing = figures.missing.setdefault(Part.CALLS, [])
     with Servers() as servers:
         backend = servers.backend
         echo = servers.echo()
@@ -129,31 +132,41 @@ def _calls(figures: Figures, extent: Extent) -> None:
         if has_grpc_backends():
             found[names.GRPC] = _missing(servers, f"tei-grpc+grpc://{backend.grpc}")
         else:
-            figures.missing.append("this gateway speaks no gRPC to backends")
+            missing.append("this gateway speaks no gRPC to backends")
         if backend.https and (made := certificate()):
             url = f"tei+https://{backend.https}"
             trust = {"SSL_CERT_FILE": str(made[0])}
             found[names.SECURE] = _missing(servers, url, trust)
         else:
-            figures.missing.append("TLS to backends needs Go and openssl")
-        figures.missing.append("TLS of callers: this gateway serves none")
+            missing.append("TLS to backends needs Go and openssl")
+        missing.append(f"TLS of callers: {_tls_of_callers()}")
         if shared := servers.shared_memory():
             asking.check(shared, _MAIN)
             found[names.SHARED] = (shared, asking.same(shared, _MAIN))
         else:
-            figures.missing.append("the shared memory needs redis-server")
+            missing.append("the shared memory needs redis-server")
         if is_built():
             found[names.INFINITY] = _missing(servers, backend.infinity)
         command = peers.install() if extent.with_peer and is_built() else None
         if command:
             proxy = servers.enter(peers.litellm(command, backend.http))
-            found[names.LITELLM] = (proxy, peers.request(proxy, _MAIN))
+            for name, model in (
+                (names.LITELLM, peers.INFINITY),
+                (names.LITELLM_TEI, peers.TEI),
+            ):
+                found[name] = (proxy, peers.request(proxy, _MAIN, model=model))
             figures.machine.versions["LiteLLM"] = peers.VERSION
         else:
-            figures.missing.append("LiteLLM was not measured")
+            missing.append("LiteLLM was not measured")
         figures.calls = contest(
             {name: Contestant(*each) for name, each in found.items()}, extent.calls
         )
+
+
+def _tls_of_callers() -> str:
+    fields = " ".join(ServerSettings.model_fields)
+    served = "tls" in fields or "certificate" in fields
+    return "not measured yet" if served else "this gateway serves none"
 
 
 def _missing(
@@ -194,7 +207,7 @@ def _payloads(figures: Figures, extent: Extent) -> None:
 def _workers(figures: Figures, extent: Extent) -> None:
     """Compare one worker with two, and call by many connections, which they share."""
     if not has_workers():
-        figures.missing.append("this gateway has one worker only")
+        figures.missing[Part.WORKERS] = ["this gateway has one worker only"]
         return
     with Servers() as servers:
         found = {}

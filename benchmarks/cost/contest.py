@@ -31,6 +31,8 @@ class Contestant:
     target: Target
     in_flight: int = 8
     connections: int = 8
+    alike: bool = True
+    """Whether all answers have much the same length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,17 @@ def contest(contestants: Mapping[str, Contestant], effort: Effort) -> dict[str, 
 
 
 def _round(each: Contestant, calls: int) -> Loaded:
-    return closed(
+    loaded = closed(
         each.target,
         of=each.server,
         calls=calls,
         in_flight=each.in_flight,
         connections=each.connections,
     )
+    if each.alike and loaded.shortest_answer < _SAME * loaded.longest_answer:
+        message = "some answers are much shorter than others: were they reranked?"
+        raise RuntimeError(message)
+    return loaded
 
 
 def _warmed_up(each: Contestant, effort: Effort) -> _Seen:
@@ -95,9 +101,6 @@ def _warmed_up(each: Contestant, effort: Effort) -> _Seen:
     calls = min(max(int(rate * effort.round_s), _TRIED), _MOST_CALLS)
     # Once more, and as long as a round: what compiles and grows on the way has done so.
     warm = _round(each, calls)
-    if warm.shortest_answer < _SAME * warm.longest_answer:
-        message = "some answers are much shorter than others: were they reranked?"
-        raise RuntimeError(message)
     calls = min(max(int(warm.rps * effort.round_s), _TRIED), _MOST_CALLS)
     return _Seen(calls)
 

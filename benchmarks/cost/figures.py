@@ -17,12 +17,13 @@ KEPT = BUILT / "figures.json"
 
 @dataclass(slots=True)
 class Figures:
-    """By section of the report; what could not be measured is empty, and `missing` says why."""
+    """By section of the report; what could not be measured is empty."""
 
     machine: Machine
     is_full: bool
     has_go: bool
-    missing: list[str] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    """By what would have been measured."""
     calls: dict[str, Cost] = field(default_factory=dict)
     """Of the payload that all goals are about."""
     payloads: dict[str, dict[str, Cost]] = field(default_factory=dict)

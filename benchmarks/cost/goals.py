@@ -70,14 +70,23 @@ def goals(figures: Figures) -> Iterator[Goal]:
 
 
 def _beside_litellm(figures: Figures) -> Iterator[Goal]:
-    ours = figures.calls.get(names.INFINITY)
-    theirs = figures.calls.get(names.LITELLM)
-    less = theirs.cpu_us / ours.cpu_us if ours and theirs else None
-    more = ours.rps / theirs.rps if ours and theirs else None
-    yield Goal(
-        "CPU of LiteLLM for the same miss", 12, "x ours", is_least=True, found=less
-    )
-    yield Goal("throughput, of LiteLLM's", 15, "x", is_least=True, found=more)
+    for ours, theirs, backend in (
+        (names.MISS, names.LITELLM_TEI, "TEI"),
+        (names.INFINITY, names.LITELLM, "Infinity"),
+    ):
+        our, their = figures.calls.get(ours), figures.calls.get(theirs)
+        less = their.cpu_us / our.cpu_us if our and their else None
+        more = our.rps / their.rps if our and their else None
+        yield Goal(
+            f"CPU of LiteLLM for the same miss, {backend}",
+            12,
+            "x ours",
+            is_least=True,
+            found=less,
+        )
+        yield Goal(
+            f"throughput, of LiteLLM's, {backend}", 15, "x", is_least=True, found=more
+        )
 
 
 def _of_two_workers(figures: Figures) -> Iterator[Goal]:

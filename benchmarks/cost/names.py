@@ -10,6 +10,7 @@ GRPC = "miss, gRPC"
 SHARED = "full hit in Redis"
 INFINITY = "miss, Infinity's HTTP"
 LITELLM = "LiteLLM, Infinity's HTTP"
+LITELLM_TEI = "LiteLLM, TEI's HTTP"
 DIRECT = "the backend, directly"
 
 LEAN = "reranking over HTTP only"

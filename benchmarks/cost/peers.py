@@ -19,13 +19,20 @@ VERSION = "1.108.7"
 _PLACE = ROOT / "build" / "bench" / "litellm"
 _START_S = 60.0
 _LOOK_S = 0.1
-_MODEL = "canned"
+INFINITY, TEI = "infinity", "tei"
+"""How it is told to ask the canned backend. TEI is its provider `huggingface`."""
+
 _CONFIG = """\
 model_list:
-  - model_name: {model}
+  - model_name: infinity
     litellm_params:
-      model: infinity/{model}
+      model: infinity/canned
       api_base: http://{backend}/infinity
+      api_key: none
+  - model_name: tei
+    litellm_params:
+      model: huggingface/canned
+      api_base: http://{backend}
       api_key: none
 litellm_settings:
   telemetry: false
@@ -61,7 +68,7 @@ def litellm(command: Path, backend: str) -> Iterator[Running]:
     """Run its proxy: one worker, no database, no logs, nothing reported."""
     port = free_port()
     config = BUILT / "litellm.yaml"
-    config.write_text(_CONFIG.format(model=_MODEL, backend=backend))
+    config.write_text(_CONFIG.format(backend=backend))
     with running_command(
         [
             *(str(command), "--config", str(config), "--num_workers", "1"),
@@ -89,9 +96,9 @@ def _wait(port: int) -> None:
     raise RuntimeError(message)
 
 
-def request(server: Running, payload: Payload) -> Target:
+def request(server: Running, payload: Payload, *, model: str) -> Target:
     """Ask it, in Cohere's language, which is what it speaks."""
-    name = f"{payload.documents}x{payload.characters}-cohere"
-    body = cohere_request(payload, model=_MODEL)
+    name = f"{payload.documents}x{payload.characters}-cohere-{model}"
+    body = cohere_request(payload, model=model)
     path = write(BUILT / "requests" / name, [body])
     return Target(server.address, path, method="", path="/rerank")

@@ -12,7 +12,11 @@ from benchmarks.cost.growth import Grown
 
 _DPI = 120
 _INK, _GREY, _BLUE, _RED = "#222222", "#9aa0a6", "#2f6fb0", "#b0492f"
-_COLOURS = {names.ECHO: _GREY, names.LITELLM: _RED}
+_COLOURS = {
+    names.ECHO: _GREY,
+    names.LITELLM: _RED,
+    names.LITELLM_TEI: _RED,
+}
 _LEFT_OUT = (names.PAST, names.SECURE)
 
 

@@ -118,8 +118,8 @@ def _sections(figures: Figures) -> Iterator[str]:
     yield table(
         ["", "goal", "measured", "met"], (each.cells for each in goals(figures))
     )
-    if figures.missing:
-        yield "Not measured: " + "; ".join(dict.fromkeys(figures.missing)) + ".\n"
+    if missing := [each for several in figures.missing.values() for each in several]:
+        yield f"Not measured: {'; '.join(missing)}.\n"
     for measured, written in _SECTIONS:
         if measured(figures):
             yield written(figures)
@@ -345,4 +345,5 @@ _SHOWN = (
     names.MISS,
     names.INFINITY,
     names.LITELLM,
+    names.LITELLM_TEI,
 )

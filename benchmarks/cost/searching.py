@@ -28,8 +28,8 @@ def search(documents: int, effort: Effort) -> dict[str, Cost]:
         reranked = _target(server, asked, rerank=True)
         return contest(
             {
-                "hybrid": Contestant(server, plain),
-                "hybrid, built-in rerank": Contestant(server, reranked),
+                "hybrid": Contestant(server, plain, alike=False),
+                "hybrid, built-in rerank": Contestant(server, reranked, alike=False),
             },
             replace(effort, round_s=3 * effort.round_s),
         )
