@@ -4,6 +4,7 @@ A query with Poisson arrivals at rate λ, in a memory that forgets what was not 
 characteristic time (Che's approximation of LRU) and whatever is older than its TTL.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,10 +86,10 @@ def _hit(rates: Rates, unused_s: float, ttl_s: float) -> Rates:
 
 
 def _characteristic_s(rates: Rates, counts: Rates, held: int, ttl_s: float) -> float:
-    """Find after how long without use an entry is displaced; the TTL if none ever is."""
+    """Find after how long without use an entry is displaced; infinite if none ever is."""
     least, most = 0.0, ttl_s
     if _occupied(rates, counts, most) <= held:
-        return most
+        return math.inf
     for _ in range(_STEPS):
         middle = (least + most) / 2
         if _occupied(rates, counts, middle) < held:
