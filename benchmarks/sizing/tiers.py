@@ -65,24 +65,22 @@ def predicted(
     """
     shares, counts = log.groups()
     rates = shares * rps
-    unused_s = _characteristic_s(rates / processes, counts, queries_held, ttl_s)
-    own = _hit(rates / processes, unused_s, ttl_s)
-    # The shared tier sees what processes do not know, and holds all of it for its time.
-    left = rates * (1 - own)
-    behind = left * ttl_s / (1 + left * ttl_s)
+    own = rates / processes
+    unused_s = min(_characteristic_s(own, counts, queries_held, ttl_s), ttl_s)
+    soon = 1 - np.exp(-own * unused_s)
+    # From one call of a backend to the next: for the TTL everything is known somewhere. In
+    # the process that asked it is known at once, in the others from their first call on,
+    # and in each of them as long as it is used often enough.
+    often = own * (ttl_s - unused_s) * soon
+    first = own * unused_s + often
+    others = own * unused_s - soon + often
+    calls = 1 + rates * ttl_s
+    in_process = (first + (processes - 1) * others) / calls
+    known = rates * ttl_s / calls
     return Hits(
-        process=float((shares * counts * own).sum()),
-        shared=float((shares * counts * (1 - own) * behind).sum()),
+        process=float((shares * counts * in_process).sum()),
+        shared=float((shares * counts * (known - in_process)).sum()),
     )
-
-
-def _hit(rates: Rates, unused_s: float, ttl_s: float) -> Rates:
-    soon = 1 - np.exp(-rates * unused_s)
-    # A memory answers until its entry is too old or was not used for too long: the number
-    # of its answers is bounded by both.
-    with np.errstate(divide="ignore"):
-        answers = 1 / (1 / (rates * ttl_s) + (1 - soon) / soon)
-    return np.asarray(answers / (1 + answers))
 
 
 def _characteristic_s(rates: Rates, counts: Rates, held: int, ttl_s: float) -> float:
