@@ -45,8 +45,8 @@ _LATENCY = """\
 
 Open loop: each call begins when the schedule says, however the server fares, and its
 latency counts from that moment, so nothing is lost to coordinated omission. Each server
-has half of the calls per second that it answers at most; {direct} has the rate of
-`{miss}`. The last column is how late the loader itself once was: it counts as latency.
+has half of the calls per second that it answers at most; `{direct}` has the rate
+of `{miss}`. The last column is how late the loader itself once was: it counts as latency.
 
 """
 _GROWTH = """\
