@@ -96,8 +96,12 @@ architecture: $(READY)
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
 .PHONY: bench
-bench: .venv/.ready-to-measure ## Measure what a call costs beside an echo of the same payload (half a minute).
+bench: .venv/.ready-to-measure ## Measure what a call costs, beside its floor and its peers, and write a report (five minutes).
 	@$(BIN)/python -m benchmarks.cost
+
+.PHONY: bench-full
+bench-full: .venv/.ready-to-measure ## The same with every payload and size, at length (forty minutes).
+	@$(BIN)/python -m benchmarks.cost --full
 
 .PHONY: bench-search
 bench-search: .venv/.ready-to-measure ## Measure what a search of 100 000 documents costs (ten minutes).

@@ -12,6 +12,9 @@ from grpc.aio import ServicerContext
 
 from rerank.v1 import ranking_pb2, rerank_service_pb2, rerank_service_pb2_grpc
 
+_LARGEST = 32 << 20
+"""As the gateway's."""
+
 
 class Echo(rerank_service_pb2_grpc.RerankServiceServicer):
     """Gives every document back in its place, with as much about it as a gateway."""
@@ -48,7 +51,13 @@ class Echo(rerank_service_pb2_grpc.RerankServiceServicer):
 
 
 async def main() -> None:
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", _LARGEST),
+            ("grpc.max_send_message_length", _LARGEST),
+        ]
+    )
     rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(Echo(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.cost.__main__ import Round, a_request, one_round
+from benchmarks.cost.calls import Round, a_request, one_round
 from benchmarks.cost.processes import running
 
 _WARM_UP = 300
@@ -40,9 +40,7 @@ def main(
     request = a_request(documents, characters)
     request.ClearField("cache")
     with ExitStack() as started:
-        backend = started.enter_context(
-            running("benchmarks.cost.backend", str(documents))
-        )
+        backend = started.enter_context(running("benchmarks.cost.backend"))
         collector = started.enter_context(running("benchmarks.telemetry.collector"))
         exports = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.address}",

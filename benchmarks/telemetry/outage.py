@@ -22,7 +22,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cost.__main__ import a_request, one_round
+from benchmarks.cost.calls import a_request, one_round
 from benchmarks.cost.processes import Running, running
 from benchmarks.telemetry.mortal import collecting, free_port
 from rerank.v1 import rerank_service_pb2_grpc
@@ -77,7 +77,7 @@ def main(
     """Measure latency, CPU time, memory and the end, with a collector and without."""
     out = Console(width=120)
     with (
-        running("benchmarks.cost.backend", str(_DOCUMENTS)) as backend,
+        running("benchmarks.cost.backend") as backend,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         for each in protocol:

@@ -1,0 +1,17 @@
+"""What is measured, as the report calls it."""
+
+ECHO = "echo"
+FULL = "full hit"
+PAIRS = "pair hit, options new"
+MISS = "miss, HTTP"
+PAST = "miss, HTTP, memory bypassed"
+SECURE = "miss, HTTPS"
+GRPC = "miss, gRPC"
+SHARED = "full hit in Redis"
+INFINITY = "miss, Infinity's HTTP"
+LITELLM = "LiteLLM, Infinity's HTTP"
+LITELLM_TEI = "LiteLLM, TEI's HTTP"
+DIRECT = "the backend, directly"
+
+LEAN = "reranking over HTTP only"
+WHOLE = "with embedded engine and model"

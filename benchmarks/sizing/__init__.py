@@ -1,0 +1,1 @@
+"""How many gateways does a load need, and how much do they remember?"""
