@@ -196,9 +196,10 @@ def _resource(siblings: Siblings) -> Resource:
             SERVICE_INSTANCE_ID: str(uuid.uuid4()),
         }
     )
-    named = str(said.attributes.get(SERVICE_NAME, ""))
-    unnamed = named.startswith("unknown_service")
-    all_of_it = said.merge(ours) if unnamed else ours.merge(said)
+    told = dict(said.attributes)
+    if str(told.get(SERVICE_NAME, "")).startswith("unknown_service"):
+        del told[SERVICE_NAME]
+    all_of_it = ours.merge(Resource(told))
     instance = said.attributes.get(SERVICE_INSTANCE_ID)
     if siblings.count > 1 and instance:
         own = Resource({SERVICE_INSTANCE_ID: f"{instance}/{siblings.place}"})
