@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -345,7 +346,12 @@ async def test_workers_end_with_their_parent_and_leave_the_port(
     async with several(environ=_environ(vendor)) as server:
         workers = worker_processes(server)
         os.kill(server.pid, signal.SIGKILL)
-        await asyncio.gather(*map(_ends, workers.values()))
+        try:
+            await asyncio.gather(*map(_ends, workers.values()))
+        finally:
+            for each in workers.values():
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
     async with serving("--address", server.address, environ=_environ(vendor)) as again:
         assert again.address == server.address
 
