@@ -170,7 +170,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local"},
     "aiohttp": {"backends.transport", "telemetry.scrape"},
-    "cachetools": {"backends.local", "layers", "retrieval", "rpc.recollection"},
+    "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
     "google": {"rpc", "cli", "backends.dialects.tei_grpc"},
     "grpc": {"rpc", "server", "cli", "backends.grpc"},
     "grpc_health": {"rpc", "server"},

@@ -60,6 +60,9 @@ def main(
                     environ={
                         "RERANK_GATEWAY_BACKEND": f"tei+http://{backend.address}",
                         "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
+                        # A traced call does all that there is to see, and is never
+                        # given again as it was: compared are calls that do the same.
+                        "RERANK_GATEWAY__CACHE__MAX_ANSWER_BYTES": "0",
                         # What is remembered must last to the end.
                         "RERANK_GATEWAY__CACHE__TTL_S": "3600",
                         **environ,
