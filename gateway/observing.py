@@ -53,8 +53,6 @@ class CallEnd:
     status: str
     """The name of the status that the caller got, such as `DEADLINE_EXCEEDED`."""
     duration_s: float
-    messages: int
-    """Answers that were sent."""
 
 
 class Answering(Protocol):

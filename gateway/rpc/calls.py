@@ -19,6 +19,7 @@ from gateway.observing import Answering, Call, CallEnd, Observer, trace_id
 from gateway.rpc.call_lines import call_ended
 from gateway.rpc.debugging import METADATA as DEBUG
 from gateway.rpc.debugging import asks_for_debug, debug_words
+from gateway.rpc.handlers import Handler, behaviour_of, with_behaviour
 from gateway.rpc.recollection import Recalled
 
 # Quoted: at run time, grpc's classes take no type arguments.
@@ -76,7 +77,7 @@ class Calls(ServerInterceptor):
             # gRPC answers without asking us any more. The name is the caller's, and
             # could be anything.
             with self._observer.call(Call(_NO_SUCH_METHOD, metadata)) as watching:
-                watching.ended(CallEnd("UNIMPLEMENTED", 0.0, 0))
+                watching.ended(CallEnd("UNIMPLEMENTED", 0.0))
             self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0, None))
             return None
         debug = self._allow_debug and asks_for_debug(metadata)
@@ -116,7 +117,6 @@ class _Watched:
         self._emit = emit
         self._debug = debug
         self._stack = ExitStack()
-        self._messages = 0
         self._last: object = None
         self._watching: Answering
 
@@ -128,7 +128,6 @@ class _Watched:
 
     def answered(self, request: object, response: object) -> None:
         """Look at a message that goes to the caller."""
-        self._messages += 1
         self._last = response
         seen = response.answer if isinstance(response, Recalled) else response
         self._watching.answered(request, seen)
@@ -145,7 +144,7 @@ class _Watched:
         duration_s = _now() - self._began
         # First: its line names the trace, which is over after that.
         self._emit(call_ended(self._call.method, status, duration_s, self._last))
-        self._watching.ended(CallEnd(status, duration_s, self._messages))
+        self._watching.ended(CallEnd(status, duration_s))
         self._stack.close()
 
     def _status(self, error: BaseException | None) -> str:
@@ -169,11 +168,8 @@ class _Watched:
 _BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def _once(
-    handler: "grpc.RpcMethodHandler[Any, Any]", watched: Callable[[_Context], _Watched]
-) -> _Handler:
-    streaming = handler.request_streaming
-    behaviour: Any = handler.stream_unary if streaming else handler.unary_unary
+def _once(handler: Handler, watched: Callable[[_Context], _Watched]) -> _Handler:
+    behaviour = behaviour_of(handler)
 
     async def answer(request: object, context: _Context) -> object:
         with watched(context) as watching:
@@ -181,24 +177,13 @@ def _once(
             watching.answered(request, response)
             return response
 
-    make: Any = (
-        grpc.stream_unary_rpc_method_handler
-        if streaming
-        else grpc.unary_unary_rpc_method_handler
+    return with_behaviour(
+        handler, answer, request_deserializer=handler.request_deserializer
     )
-    wrapped: _Handler = make(
-        answer,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
-    return wrapped
 
 
-def _often(
-    handler: "grpc.RpcMethodHandler[Any, Any]", watched: Callable[[_Context], _Watched]
-) -> _Handler:
-    streaming = handler.request_streaming
-    behaviour: Any = handler.stream_stream if streaming else handler.unary_stream
+def _often(handler: Handler, watched: Callable[[_Context], _Watched]) -> _Handler:
+    behaviour = behaviour_of(handler)
 
     async def answer(request: object, context: _Context) -> AsyncIterator[object]:
         with watched(context) as watching:
@@ -208,14 +193,6 @@ def _often(
                     watching.answered(request, response)
                     yield response
 
-    make: Any = (
-        grpc.stream_stream_rpc_method_handler
-        if streaming
-        else grpc.unary_stream_rpc_method_handler
+    return with_behaviour(
+        handler, answer, request_deserializer=handler.request_deserializer
     )
-    wrapped: _Handler = make(
-        answer,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
-    return wrapped

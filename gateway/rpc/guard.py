@@ -17,6 +17,7 @@ from grpc.aio import (
 )
 
 from gateway.errors import GatewayError, InvalidRequest, Violation
+from gateway.rpc.handlers import behaviour_of, with_behaviour
 from gateway.rpc.status import internal, to_status
 
 _log = logging.getLogger(__name__)
@@ -46,20 +47,15 @@ class Guard(ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:  # no such method: gRPC answers UNIMPLEMENTED
             return handler
-        wrap, make = _WRAPPERS[handler.request_streaming, handler.response_streaming]
-        name = (
-            f"{'stream' if handler.request_streaming else 'unary'}_"
-            f"{'stream' if handler.response_streaming else 'unary'}"
-        )
-        wrapped: _Handler = make(
+        wrap = _answering_often if handler.response_streaming else _answering_once
+        return with_behaviour(
+            handler,
             wrap(
-                getattr(handler, name),
+                behaviour_of(handler),
                 _each_readable if handler.request_streaming else _readable,
             ),
             request_deserializer=_lenient(handler.request_deserializer),
-            response_serializer=handler.response_serializer,
         )
-        return wrapped
 
 
 def _lenient(read: _Reader | None) -> _Reader | None:
@@ -76,9 +72,14 @@ def _lenient(read: _Reader | None) -> _Reader | None:
     return read_or_mark
 
 
+def unreadable() -> InvalidRequest:
+    """Give what to raise for a request whose bytes are no message of its kind."""
+    return InvalidRequest((Violation("request", "is no message of its kind"),))
+
+
 def _readable(request: object) -> object:
     if request is _UNREADABLE:
-        raise InvalidRequest((Violation("request", "is no message of its kind"),))
+        raise unreadable()
     return request
 
 
@@ -116,14 +117,6 @@ def _answering_often(
             await _refuse(context, error)
 
     return guarded
-
-
-_WRAPPERS: dict[tuple[bool, bool], tuple[Any, Any]] = {
-    (False, False): (_answering_once, grpc.unary_unary_rpc_method_handler),
-    (False, True): (_answering_often, grpc.unary_stream_rpc_method_handler),
-    (True, False): (_answering_once, grpc.stream_unary_rpc_method_handler),
-    (True, True): (_answering_often, grpc.stream_stream_rpc_method_handler),
-}
 
 
 async def _refuse(context: _Context, error: Exception) -> NoReturn:

@@ -12,11 +12,11 @@ from google.protobuf.message import DecodeError
 from grpc.aio import ServicerContext
 
 from gateway.contract import Rerank, Reranked
-from gateway.errors import InvalidRequest, Violation
 from gateway.observing import Observer, trace_id
 from gateway.reranking import Reranking
 from gateway.rpc.callers import caller_of
 from gateway.rpc.debugging import asks_for_debug
+from gateway.rpc.guard import unreadable
 from gateway.rpc.recollection import Counted, Recalled, Recollection
 from gateway.rpc.requests import Limits, read_rerank
 from gateway.rpc.responses import write_rerank
@@ -119,8 +119,7 @@ def _read(data: bytes) -> rerank_service_pb2.RerankRequest:
     try:
         return rerank_service_pb2.RerankRequest.FromString(data)
     except DecodeError as error:
-        violation = Violation("request", "is no message of its kind")
-        raise InvalidRequest((violation,)) from error
+        raise unreadable() from error
 
 
 def _written(response: rerank_service_pb2.RerankResponse | Recalled) -> bytes:

@@ -5,7 +5,7 @@ nor time.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -17,10 +17,7 @@ from opentelemetry.sdk.trace.export import (
 )
 
 from gateway.settings import Export
-from gateway.telemetry.forgetting import forgetful, forgetful_over_http
-
-EXPORT_TIMEOUT_S = 2
-"""For one batch. The default of ten seconds would hold up the end of the process."""
+from gateway.telemetry.otlp import over_otlp
 
 _REST_S = 5.0
 """After a batch that was not taken none is tried: encoding them for nobody takes time from
@@ -129,22 +126,5 @@ def span_exporter(export: Export) -> SpanExporter | None:
         return None
     if export.exporter == "console":
         return ConsoleSpanExporter()
-    return _OTLP[export.protocol]()
-
-
-def _over_grpc() -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-
-    return forgetful(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S))
-
-
-def _over_http() -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    return forgetful_over_http(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S))
-
-
-_OTLP: dict[str, Callable[[], SpanExporter]] = {
-    "grpc": _over_grpc,
-    "http/protobuf": _over_http,
-}
+    sender: SpanExporter = over_otlp(export, "traces")
+    return sender

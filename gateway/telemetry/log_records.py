@@ -16,8 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from gateway.events import CallEnded, CircuitChanged, CircuitState, Event
 from gateway.settings import Export
 from gateway.telemetry import semconv
-from gateway.telemetry.exporting import EXPORT_TIMEOUT_S
-from gateway.telemetry.forgetting import forgetful, forgetful_over_http
+from gateway.telemetry.otlp import over_otlp
 from gateway.telemetry.spans import here
 
 CIRCUIT_CHANGED = "rerank_gateway.backend.circuit.transition"
@@ -80,10 +79,5 @@ def logger_provider(export: Export, resource: Resource) -> LoggerProvider | None
 def _exporter(export: Export) -> LogRecordExporter:
     if export.exporter == "console":
         return ConsoleLogRecordExporter()
-    if export.protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as over_grpc
-
-        return forgetful(over_grpc.OTLPLogExporter(timeout=EXPORT_TIMEOUT_S))
-    from opentelemetry.exporter.otlp.proto.http import _log_exporter as over_http
-
-    return forgetful_over_http(over_http.OTLPLogExporter(timeout=EXPORT_TIMEOUT_S))
+    sender: LogRecordExporter = over_otlp(export, "logs")
+    return sender

@@ -16,14 +16,12 @@ from opentelemetry.sdk.resources import Resource
 from gateway.concurrency import in_the_background
 from gateway.settings import TelemetrySettings
 from gateway.telemetry.aside import aside
-from gateway.telemetry.forgetting import forgetful, forgetful_over_http
 from gateway.telemetry.instruments import Instruments
+from gateway.telemetry.otlp import over_otlp
 from gateway.telemetry.snapshot import snapshot
 
 _log = logging.getLogger(__name__)
 
-_SENDING_S = 2.0
-"""One try may take so long, with what is tried again within it."""
 _CLOSING_S = 2.25
 """The last one, with one that is under way before it; then the collector misses it."""
 _SHUTTING_S = 0.2
@@ -38,13 +36,8 @@ def exporter(settings: TelemetrySettings) -> MetricExporter:
     """
     if settings.metrics.exporter == "console":
         return ConsoleMetricExporter()
-    if settings.metrics.protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as by_grpc
-
-        return forgetful(by_grpc.OTLPMetricExporter(timeout=_SENDING_S))
-    from opentelemetry.exporter.otlp.proto.http import metric_exporter as by_http
-
-    return forgetful_over_http(by_http.OTLPMetricExporter(timeout=_SENDING_S))
+    sender: MetricExporter = over_otlp(settings.metrics, "metrics")
+    return sender
 
 
 class Push:

@@ -5,7 +5,7 @@ each one is kept at hand here.
 """
 
 import math
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -51,6 +51,23 @@ class Series(Generic[SeriesT]):
         return series
 
 
+def _series(
+    kind: type[SeriesT],
+    metric: Metric,
+    registry: CollectorRegistry,
+    **more: Any,  # noqa: ANN401 - as its kind has it
+) -> Series[SeriesT]:
+    family = kind(
+        metric.family,
+        metric.description,
+        metric.labels,
+        unit=metric.suffix,
+        registry=registry,
+        **more,
+    )
+    return Series(metric, family)
+
+
 class Counting:
     """Adds up.
 
@@ -61,14 +78,7 @@ class Counting:
     """
 
     def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
-        family = Counter(
-            metric.family,
-            metric.description,
-            metric.labels,
-            unit=metric.suffix,
-            registry=registry,
-        )
-        self._series = Series(metric, family)
+        self._series = _series(Counter, metric, registry)
 
     def add(self, amount: float, *values: str) -> None:
         """Add an amount; 0 makes a series known before anything happens."""
@@ -87,14 +97,7 @@ class Measuring:
     """
 
     def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
-        family = Gauge(
-            metric.family,
-            metric.description,
-            metric.labels,
-            unit=metric.suffix,
-            registry=registry,
-        )
-        self._series = Series(metric, family)
+        self._series = _series(Gauge, metric, registry)
 
     def set(self, value: float, *values: str) -> None:
         """Set it."""
@@ -115,15 +118,7 @@ class Sorting:
     """
 
     def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
-        family = Histogram(
-            metric.family,
-            metric.description,
-            metric.labels,
-            unit=metric.suffix,
-            registry=registry,
-            buckets=metric.bounds,
-        )
-        self._series = Series(metric, family)
+        self._series = _series(Histogram, metric, registry, buckets=metric.bounds)
 
     def record(self, value: float, *values: str, trace_id: str = "") -> None:
         """Record one number.

@@ -212,7 +212,7 @@ class Served:
                 seen, written = response, response.SerializeToString()
             watching.answered(data, seen)
             self.lines.append(call_ended(METHOD, "OK", 0.0, response))
-            watching.ended(CallEnd("OK", 0.0, 1))
+            watching.ended(CallEnd("OK", 0.0))
         return Answer.FromString(written)
 
     async def recalls(

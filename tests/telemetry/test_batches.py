@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import (
 
 from gateway.settings import Export
 from gateway.settings.telemetry import Protocol
-from gateway.telemetry import exporting
+from gateway.telemetry import exporting, otlp
 from gateway.telemetry.exporting import Batches, Delivery, span_exporter
 from tests.e2e.vendor import refusing_url
 
@@ -91,7 +91,7 @@ def test_after_a_failure_nothing_is_tried_for_a_while(
 def test_nothing_holds_a_batch_that_was_not_taken(
     monkeypatch: pytest.MonkeyPatch, protocol: Protocol
 ) -> None:
-    monkeypatch.setattr(exporting, "EXPORT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(otlp, "TIMEOUT_S", 0.2)
     alive = Alive()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(alive)
