@@ -4,10 +4,11 @@ import os
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from gateway.ranking.normalize import Scale
-from gateway.settings.server import Count, Seconds, ServerSettings
+from gateway.settings.section import MIB, Count, Seconds, Section, Share
+from gateway.settings.server import ServerSettings
 from gateway.settings.telemetry import LogSettings, TelemetrySettings
 
 LOCAL = "local"
@@ -23,18 +24,12 @@ NO_EMBEDDER = "none"
 NO_ENGINE = "none"
 """The engine that is none: only Rerank is served."""
 
-_MIB = 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class RouteSettings(_Section):
+class RouteSettings(Section):
     """One way of reranking, which callers choose by its name."""
 
     backends: Annotated[tuple[Name, ...], Field(min_length=1)] = (LOCAL,)
@@ -61,16 +56,16 @@ class RouteSettings(_Section):
     scored, these are ranked, and the rest stands below in its own order."""
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """How long scores are remembered, and where."""
 
     ttl_s: Seconds = 300.0
     """How long a score is remembered, give or take a tenth, so that not all of them are
     forgotten together."""
-    max_bytes: Annotated[int, Field(ge=0)] = 64 * _MIB
+    max_bytes: Annotated[int, Field(ge=0)] = 64 * MIB
     """In memory, of all workers together, of which each has its own part and knows nothing
     of the others'; 0 remembers nothing."""
-    max_answer_bytes: Annotated[int, Field(ge=0)] = 16 * _MIB
+    max_answer_bytes: Annotated[int, Field(ge=0)] = 16 * MIB
     """The same of whole answers that can be given again as they are; 0 remembers none."""
     url: str = ""
     """Of a Redis or Valkey that several gateways share: redis://HOST:PORT/DB or
@@ -91,7 +86,7 @@ class CacheSettings(_Section):
     """Why nothing is shared although it is configured correctly."""
 
 
-class RetrievalSettings(_Section):
+class RetrievalSettings(Section):
     """Where documents are stored and found."""
 
     engine: Literal["embedded", "none"] = "embedded"
@@ -108,7 +103,7 @@ class RetrievalSettings(_Section):
     """How long a superseded version is kept for searches that read it."""
 
 
-class EmbedderSettings(_Section):
+class EmbedderSettings(Section):
     """Who makes vectors of documents and of queries."""
 
     dialect: str = LOCAL
@@ -137,7 +132,7 @@ class EmbedderSettings(_Section):
     threads: Count | None = None
     """Local only: CPU threads, of all workers together; unset: one per core, at most 4 in
     each worker."""
-    max_cache_bytes: Annotated[int, Field(ge=0)] = 16 * _MIB
+    max_cache_bytes: Annotated[int, Field(ge=0)] = 16 * MIB
     """For remembered vectors of queries, about 2 KB each; of all workers together."""
     cache_ttl_s: Seconds = 3600.0
     """How long the vector of a query is remembered."""
@@ -150,7 +145,7 @@ class EmbedderSettings(_Section):
     """Why it cannot be asked although it is configured correctly."""
 
 
-class BackendSettings(_Section):
+class BackendSettings(Section):
     """One reranker."""
 
     dialect: str
@@ -236,15 +231,15 @@ DEFAULT_TOP_K = 100
 LOCAL_TOP_K = 20
 LOCAL_THREADS_AT_MOST = 4
 LOCAL_THREADS = min(os.cpu_count() or 1, LOCAL_THREADS_AT_MOST)
-LOCAL_MAX_CACHE_BYTES = 256 * _MIB
+LOCAL_MAX_CACHE_BYTES = 256 * MIB
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole configuration; without any, the built-in scorer serves."""
 
     server: ServerSettings = ServerSettings()
-    routes: dict[Name, RouteSettings] = {}
-    backends: dict[Name, BackendSettings] = {}
+    routes: dict[Name, RouteSettings] = Field(default_factory=dict)
+    backends: dict[Name, BackendSettings] = Field(default_factory=dict)
     cache: CacheSettings = CacheSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     embedder: EmbedderSettings = EmbedderSettings()

@@ -2,12 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-_MIB = 1024 * 1024
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+from gateway.settings.section import MIB, Count, Seconds, Section
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -21,10 +18,8 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-class ServerSettings(BaseModel):
+class ServerSettings(Section):
     """What the process listens on, and how much it takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     address: str = "127.0.0.1:50051"
     """HOST:PORT; loopback only by default. Port 0 takes a free one."""
@@ -34,11 +29,11 @@ class ServerSettings(BaseModel):
     those of all of them together: each has its part, and at least 1."""
     grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     """How long calls in flight may go on after SIGTERM."""
-    max_message_bytes: Count = 32 * _MIB
+    max_message_bytes: Count = 32 * MIB
     """The largest message, in either direction."""
     max_documents: Count = 1000
     """In one request."""
-    max_document_bytes: Count = _MIB
+    max_document_bytes: Count = MIB
     """Title and text of one document, in UTF-8."""
     max_query_bytes: Count = 32 * 1024
     reserve_share: Annotated[float, Field(ge=0, lt=1)] = 0.05

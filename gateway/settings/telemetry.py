@@ -5,9 +5,11 @@ Where they go is said by the variables that OpenTelemetry defines for every prog
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from gateway.settings.section import Seconds, Section, Share
 
 _CAPTURE = "RERANK_GATEWAY_CAPTURE_CONTENT"
 _CAPTURES = ("NO_CONTENT", "SPAN_ONLY")
@@ -21,18 +23,14 @@ Exporter = Literal["otlp", "console", "none"]
 Protocol = Literal["grpc", "http/protobuf"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Export(_Section):
+class Export(Section):
     """Where one kind of signal goes; read from `OTEL_*`, never from the file."""
 
     exporter: Exporter = "none"
     protocol: Protocol = "http/protobuf"
 
 
-class TelemetrySettings(_Section):
+class TelemetrySettings(Section):
     """What is told by traces and metrics."""
 
     metrics_address: str = ""
@@ -41,9 +39,9 @@ class TelemetrySettings(_Section):
     keep: Literal["all", "notable"] = "all"
     """`notable`: of the sampled traces, send those with a fallback, an error or a slow
     call, and a share of the others. For those without a collector that does it."""
-    slow_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 1.0
+    slow_s: Seconds = 1.0
     """A call that takes longer is notable."""
-    keep_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.05
+    keep_share: Share = 0.05
     """Of the traces that are not notable."""
     document_ids: bool = True
     """Whether traces name documents by their ids."""
@@ -58,7 +56,7 @@ class TelemetrySettings(_Section):
     that no configuration file switches it on unnoticed."""
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """The lines for operators, on standard error."""
 
     format: Literal["console", "json"] = "console"
