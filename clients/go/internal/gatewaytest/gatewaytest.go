@@ -18,12 +18,66 @@ import (
 
 var listening = regexp.MustCompile(`listening on (\S+:\d+),`)
 
-// Gateway is a process that listens, until its test is over.
+// A test that ends in the middle, or is killed, closes its end of the pipe too, so that no gateway
+// is left behind.
+const untilStdinCloses = `"$@" & exec 2>/dev/null; cat >/dev/null; kill -9 $!; wait`
+
+// Gateway is a process that listens.
 type Gateway struct {
 	Address string
+
+	end func()
 }
 
-// Start runs a gateway with its built-in model and a store of its own.
+// Serve runs a gateway with its built-in model and a store of its own, until it is stopped.
+func Serve(address string, environ ...string) (*Gateway, error) {
+	process, err := python("-m", "gateway", "serve", "--workers", "1", "--address", address)
+	if err != nil {
+		return nil, err
+	}
+	process.Args = append([]string{"sh", "-c", untilStdinCloses, "sh"}, process.Args...)
+	process.Path = "/bin/sh"
+	store, err := os.MkdirTemp("", "gatewaytest-")
+	if err != nil {
+		return nil, err
+	}
+	process.Env = append(process.Env, "RERANK_GATEWAY__RETRIEVAL__PATH="+store)
+	process.Env = append(process.Env, environ...)
+	until, err := process.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	lines, err := process.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := process.Start(); err != nil {
+		return nil, err
+	}
+	gateway := &Gateway{end: func() {
+		_ = until.Close()
+		_ = process.Wait()
+		_ = os.RemoveAll(store)
+	}}
+	said := bufio.NewScanner(lines)
+	var before strings.Builder
+	for said.Scan() {
+		if found := listening.FindStringSubmatch(said.Text()); found != nil {
+			gateway.Address = found[1]
+			// Its log must never be full, or it would stand still.
+			go func() { _, _ = io.Copy(io.Discard, lines) }()
+			return gateway, nil
+		}
+		fmt.Fprintln(&before, said.Text())
+	}
+	gateway.Stop()
+	return nil, fmt.Errorf("the gateway ended without listening:\n%s", before.String())
+}
+
+// Stop ends it at once.
+func (g *Gateway) Stop() { g.end() }
+
+// Start runs a gateway until a test is over.
 func Start(t testing.TB, environ ...string) *Gateway {
 	t.Helper()
 	return StartAt(t, "127.0.0.1:0", environ...)
@@ -32,38 +86,21 @@ func Start(t testing.TB, environ ...string) *Gateway {
 // StartAt does the same on an address.
 func StartAt(t testing.TB, address string, environ ...string) *Gateway {
 	t.Helper()
-	process := python(t, "-m", "gateway", "serve", "--workers", "1", "--address", address)
-	process.Env = append(process.Env, "RERANK_GATEWAY__RETRIEVAL__PATH="+t.TempDir())
-	process.Env = append(process.Env, environ...)
-	lines, err := process.StderrPipe()
+	gateway, err := Serve(address, environ...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = process.Process.Kill()
-		_ = process.Wait()
-	})
-	said := bufio.NewScanner(lines)
-	var before strings.Builder
-	for said.Scan() {
-		if found := listening.FindStringSubmatch(said.Text()); found != nil {
-			// Its log must never be full, or it would stand still.
-			go func() { _, _ = io.Copy(io.Discard, lines) }()
-			return &Gateway{Address: found[1]}
-		}
-		fmt.Fprintln(&before, said.Text())
-	}
-	t.Fatalf("the gateway ended without listening:\n%s", before.String())
-	return nil
+	t.Cleanup(gateway.Stop)
+	return gateway
 }
 
 // Conformance runs the gateway of the table that all clients are held to.
 func Conformance(t testing.TB) *Gateway {
 	t.Helper()
-	process := python(t, "-m", "clients.conformance")
+	process, err := python("-m", "clients.conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
 	process.Stderr = os.Stderr
 	until, err := process.StdinPipe()
 	if err != nil {
@@ -85,7 +122,7 @@ func Conformance(t testing.TB) *Gateway {
 	if err := json.NewDecoder(lines).Decode(&ready); err != nil {
 		t.Fatalf("the gateway ended without an address: %v", err)
 	}
-	return &Gateway{Address: ready.Address}
+	return &Gateway{Address: ready.Address, end: func() {}}
 }
 
 // FreeAddress gives an address where nobody listens.
@@ -106,11 +143,10 @@ func Root() string {
 }
 
 // python prepares a command of the repository, with nothing of the user's own configuration.
-func python(t testing.TB, arguments ...string) *exec.Cmd {
-	t.Helper()
+func python(arguments ...string) (*exec.Cmd, error) {
 	interpreter := filepath.Join(Root(), ".venv", "bin", "python")
 	if _, err := os.Stat(interpreter); err != nil {
-		t.Fatalf("no gateway to test with: run 'make setup' at the root (%v)", err)
+		return nil, fmt.Errorf("no gateway to test with: run 'make setup' at the root (%w)", err)
 	}
 	process := exec.Command(interpreter, arguments...)
 	process.Dir = Root()
@@ -120,5 +156,5 @@ func python(t testing.TB, arguments ...string) *exec.Cmd {
 			process.Env = append(process.Env, each)
 		}
 	}
-	return process
+	return process, nil
 }
