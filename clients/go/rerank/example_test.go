@@ -114,7 +114,7 @@ func ExampleClient_RerankBatch() {
 	fmt.Println(said["wrong"])
 	// Output:
 	// first is 1
-	// rerank: InvalidArgument: the request has 1 violation: query must not be blank
+	// rerank: InvalidArgument: query: must not be blank
 }
 
 func ExampleClient_ImportDocuments() {
