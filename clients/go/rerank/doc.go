@@ -6,7 +6,7 @@
 //
 // Every call has a deadline: that of its context or, where the context has none, the client's own
 // (see [WithTimeout]). A call ends when its context does. What the server cannot do at this moment
-// (UNAVAILABLE) is asked again, up to four times, where the call is safe to repeat, and a call
+// (UNAVAILABLE) is asked up to four times in all, where the call is safe to repeat, and a call
 // waits within its deadline for a server that does not listen yet.
 //
 // A failed call gives an [*Error]. An answer whose documents nobody could score is none: it has

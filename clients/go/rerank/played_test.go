@@ -26,13 +26,13 @@ type played struct {
 }
 
 // play serves until the test is over, and gives the address.
-func play(t testing.TB, server *played) string {
+func play(t testing.TB, server *played, options ...grpc.ServerOption) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	serving := grpc.NewServer()
+	serving := grpc.NewServer(options...)
 	rerankv1.RegisterRerankServiceServer(serving, server)
 	rerankv1.RegisterSearchServiceServer(serving, server)
 	rerankv1.RegisterDocumentServiceServer(serving, server)
