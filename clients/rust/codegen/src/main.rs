@@ -38,13 +38,18 @@ fn proto_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = std::fs::read_dir(folder)?
         .map(|entry| Ok(entry?.path()))
         .collect::<std::io::Result<Vec<_>>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "proto"));
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "proto")
+    });
     files.sort();
     Ok(files)
 }
 
 /// Takes out comments and places, which would be most of the bytes.
-fn without_comments(mut descriptors: prost_types::FileDescriptorSet) -> prost_types::FileDescriptorSet {
+fn without_comments(
+    mut descriptors: prost_types::FileDescriptorSet,
+) -> prost_types::FileDescriptorSet {
     for file in &mut descriptors.file {
         file.source_code_info = None;
     }

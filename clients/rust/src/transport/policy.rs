@@ -85,13 +85,20 @@ impl ServiceConfig {
     /// Finds the policy for the path of a request, such as `/rerank.v1.RerankService/Rerank`: that
     /// of the method, otherwise that of its service, otherwise the default.
     pub(crate) fn policy(&self, path: &str) -> Policy {
-        let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+        let (service, method) = path
+            .trim_start_matches('/')
+            .split_once('/')
+            .unwrap_or((path, ""));
         let named = |wanted: Option<&str>| {
             self.method_config.iter().find(|config| {
-                (config.name.iter()).any(|name| name.service == service && name.method.as_deref() == wanted)
+                (config.name.iter())
+                    .any(|name| name.service == service && name.method.as_deref() == wanted)
             })
         };
-        named(Some(method)).or_else(|| named(None)).map(|config| config.policy.clone()).unwrap_or_default()
+        named(Some(method))
+            .or_else(|| named(None))
+            .map(|config| config.policy.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -103,7 +110,9 @@ impl Retry {
 
     /// Gives the pause after the failure number `failures`, counted from 1. `luck` is from 0 to 1.
     pub(crate) fn pause(&self, failures: u32, luck: f64) -> Duration {
-        let exponent = i32::try_from(failures).unwrap_or(i32::MAX).saturating_sub(1);
+        let exponent = i32::try_from(failures)
+            .unwrap_or(i32::MAX)
+            .saturating_sub(1);
         let grown = self.initial_backoff.as_secs_f64() * self.backoff_multiplier.powi(exponent);
         let bounded = grown.min(self.max_backoff.as_secs_f64());
         Duration::from_secs_f64(bounded * (1.0 - JITTER + 2.0 * JITTER * luck))
@@ -112,7 +121,9 @@ impl Retry {
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let duration = text.parse::<prost_types::Duration>().map_err(de::Error::custom)?;
+    let duration = text
+        .parse::<prost_types::Duration>()
+        .map_err(de::Error::custom)?;
     duration.try_into().map_err(de::Error::custom)
 }
 
@@ -123,7 +134,8 @@ fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
 fn codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Code>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     let code = |name: &String| {
-        crate::codes::code(name).ok_or_else(|| de::Error::custom(format!("no status is called {name}")))
+        crate::codes::code(name)
+            .ok_or_else(|| de::Error::custom(format!("no status is called {name}")))
     };
     names.iter().map(code).collect()
 }
@@ -149,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_method_that_changes_something_is_not_repeated() {
-        let policy = ServiceConfig::embedded().policy("/rerank.v1.DocumentService/CreateCollection");
+        let policy =
+            ServiceConfig::embedded().policy("/rerank.v1.DocumentService/CreateCollection");
         assert!(policy.retry.is_none());
         assert!(policy.wait_for_ready);
     }
@@ -169,7 +182,9 @@ mod tests {
     #[test]
     fn pauses_double_up_to_their_bound() {
         let retry = rerank().retry.unwrap();
-        let pauses: Vec<_> = (1..=6).map(|failures| retry.pause(failures, 0.5).as_millis()).collect();
+        let pauses: Vec<_> = (1..=6)
+            .map(|failures| retry.pause(failures, 0.5).as_millis())
+            .collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
     }
 

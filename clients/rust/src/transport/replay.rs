@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -39,8 +39,18 @@ struct Shared {
 
 impl Replay {
     pub(crate) fn new(source: Body) -> Self {
-        let shared = Shared { source, kept: vec![], kept_bytes: 0, keeps: true, lost: false, attempt: 0, read: false };
-        Self { shared: Arc::new(Mutex::new(shared)) }
+        let shared = Shared {
+            source,
+            kept: vec![],
+            kept_bytes: 0,
+            keeps: true,
+            lost: false,
+            attempt: 0,
+            read: false,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+        }
     }
 
     /// Gives the body for the next attempt.
@@ -48,7 +58,11 @@ impl Replay {
         let mut shared = self.shared.lock().unwrap();
         shared.attempt += 1;
         shared.read = false;
-        Body::new(Attempt { shared: self.shared.clone(), number: shared.attempt, position: 0 })
+        Body::new(Attempt {
+            shared: self.shared.clone(),
+            number: shared.attempt,
+            position: 0,
+        })
     }
 
     /// Tells whether another attempt would send the same.
@@ -80,7 +94,10 @@ impl http_body::Body for Attempt {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let mut shared = this.shared.lock().unwrap();
         if shared.attempt != this.number {
@@ -121,6 +138,8 @@ impl http_body::Body for Attempt {
 mod tests {
     use std::collections::VecDeque;
 
+    use http_body::Body as _;
+
     use super::*;
 
     struct Pieces(VecDeque<Bytes>);
@@ -129,13 +148,18 @@ mod tests {
         type Data = Bytes;
         type Error = Status;
 
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
             Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
         }
     }
 
     fn replay(pieces: impl IntoIterator<Item = Vec<u8>>) -> Replay {
-        Replay::new(Body::new(Pieces(pieces.into_iter().map(Bytes::from).collect())))
+        Replay::new(Body::new(Pieces(
+            pieces.into_iter().map(Bytes::from).collect(),
+        )))
     }
 
     /// Reads the next piece, `None` at the end.
@@ -192,7 +216,11 @@ mod tests {
         let mut last = replay.attempt();
         let shared = replay.shared.clone();
         drop(replay);
-        assert_eq!(next(&mut last).await.unwrap().unwrap(), vec![1], "kept, and not sent again yet");
+        assert_eq!(
+            next(&mut last).await.unwrap().unwrap(),
+            vec![1],
+            "kept, and not sent again yet"
+        );
         assert_eq!(next(&mut last).await.unwrap().unwrap(), vec![2]);
         assert!(shared.lock().unwrap().kept.is_empty());
         assert_eq!(next(&mut last).await.unwrap().unwrap(), vec![3]);

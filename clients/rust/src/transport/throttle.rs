@@ -15,7 +15,10 @@ pub(crate) struct Throttle {
 
 impl Throttle {
     pub(crate) fn new(throttling: Throttling) -> Self {
-        Self { tokens: Arc::new(Mutex::new(throttling.max_tokens)), throttling }
+        Self {
+            tokens: Arc::new(Mutex::new(throttling.max_tokens)),
+            throttling,
+        }
     }
 
     /// Counts a call that succeeded, or failed for a reason that is no trouble of the gateway.
@@ -37,7 +40,10 @@ mod tests {
     use super::*;
 
     fn throttle() -> Throttle {
-        Throttle::new(Throttling { max_tokens: 10.0, token_ratio: 0.5 })
+        Throttle::new(Throttling {
+            max_tokens: 10.0,
+            token_ratio: 0.5,
+        })
     }
 
     #[test]
