@@ -214,7 +214,7 @@ mod tests {
     use std::sync::Mutex;
 
     use bytes::Bytes;
-    use http_body::Frame;
+    use http_body::{Body as _, Frame};
     use tokio::time::Instant;
     use tonic::ConnectError;
 
