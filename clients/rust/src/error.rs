@@ -181,3 +181,61 @@ impl std::error::Error for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Any;
+    use tonic_types::pb::ErrorInfo;
+
+    use super::*;
+
+    fn any(name: &str, message: &impl prost::Message) -> Any {
+        let type_url = format!("type.googleapis.com/{name}");
+        Any {
+            type_url,
+            value: message.encode_to_vec(),
+        }
+    }
+
+    fn error(domain: &str, reason: &str, details: impl IntoIterator<Item = Any>) -> Error {
+        let info = ErrorInfo {
+            reason: reason.to_owned(),
+            domain: domain.to_owned(),
+            ..ErrorInfo::default()
+        };
+        let mut all = vec![any("google.rpc.ErrorInfo", &info)];
+        all.extend(details);
+        let status = tonic_types::Status {
+            code: 14,
+            message: "played".to_owned(),
+            details: all,
+        };
+        Status::with_details(Code::Unavailable, "played", status.encode_to_vec().into()).into()
+    }
+
+    #[test]
+    fn a_failed_rerank_says_how_it_came_about() {
+        let execution = Execution {
+            route: "legal".to_owned(),
+            ..Execution::default()
+        };
+        let details = [any("rerank.v1.Execution", &execution)];
+        let error = error(DOMAIN, "RERANK_FAILED", details);
+        assert_eq!(error.reason(), Some(ErrorReason::RerankFailed));
+        assert_eq!(error.refusal().unwrap().execution, Some(execution));
+    }
+
+    #[test]
+    fn a_reason_that_is_newer_is_unspecified() {
+        let error = error(DOMAIN, "TIRED", []);
+        assert_eq!(error.reason(), Some(ErrorReason::Unspecified));
+        assert_eq!(error.to_string(), "UNAVAILABLE (UNSPECIFIED): played");
+    }
+
+    #[test]
+    fn what_somebody_else_says_is_not_the_gateways() {
+        let error = error("proxy.example", "TIRED", []);
+        assert_eq!(error.reason(), None);
+        assert_eq!(error.to_string(), "UNAVAILABLE: played");
+    }
+}

@@ -183,3 +183,98 @@ impl ImportDocumentsRequest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v1::{ErrorReason, RerankBatchError};
+
+    fn sizes(texts: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let documents = texts
+            .into_iter()
+            .map(|length| Document::new("", "x".repeat(length)));
+        ImportDocumentsRequest::batches("papers", documents)
+            .inspect(|batch| assert_eq!(batch.collection, "papers"))
+            .map(|batch| batch.documents.len())
+            .collect()
+    }
+
+    fn answer(outcome: i32) -> RerankResponse {
+        let execution = Some(Execution {
+            outcome,
+            ..Execution::default()
+        });
+        let results = [2, 0].map(|index| RankedDocument {
+            index,
+            ..RankedDocument::default()
+        });
+        RerankResponse {
+            execution,
+            results: results.into(),
+            ..RerankResponse::default()
+        }
+    }
+
+    #[test]
+    fn a_batch_has_a_thousand_documents_at_most() {
+        assert_eq!(sizes([1; 2001]), [1000, 1000, 1]);
+        assert!(sizes([]).is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_not_too_long_unless_a_document_is() {
+        let third = ImportDocumentsRequest::BYTES / 3;
+        assert_eq!(
+            sizes([third, third, third]),
+            [2, 1],
+            "with what is around the texts"
+        );
+        assert_eq!(sizes([1, 5 * third, 1]), [1, 1, 1]);
+    }
+
+    #[test]
+    fn documents_come_in_the_new_order() {
+        assert_eq!(
+            answer(0).order(&["a", "b", "c"]).collect::<Vec<_>>(),
+            [&"c", &"a"]
+        );
+        assert_eq!(
+            answer(0).order(&["a"]).collect::<Vec<_>>(),
+            [&"a"],
+            "not those sent"
+        );
+    }
+
+    #[test]
+    fn a_fallback_is_told() {
+        assert!(answer(Outcome::FellBack.into()).fell_back());
+        assert!(!answer(Outcome::Reranked.into()).fell_back());
+        assert!(!RerankResponse::default().fell_back());
+    }
+
+    #[test]
+    fn an_outcome_that_is_newer_is_a_fallback_if_nothing_has_a_score() {
+        let mut answer = answer(4711);
+        assert!(answer.fell_back());
+        answer.results[0].rerank_score = Some(0.0);
+        assert!(!answer.fell_back());
+    }
+
+    #[test]
+    fn one_of_many_fails_as_it_would_alone() {
+        let error = RerankBatchError {
+            code: 5,
+            message: "no route legal".to_owned(),
+            reason: ErrorReason::RouteNotFound.into(),
+            ..RerankBatchError::default()
+        };
+        let result = Some(BatchResult::Error(error));
+        let answer = RerankBatchResponse {
+            request_id: "a".to_owned(),
+            result,
+        };
+        let error = answer.into_result().unwrap_err();
+        assert_eq!(error.code(), tonic::Code::NotFound);
+        assert_eq!(error.reason(), Some(ErrorReason::RouteNotFound));
+    }
+}

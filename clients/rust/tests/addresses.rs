@@ -1,12 +1,14 @@
 //! A gateway with several addresses.
 
-mod support;
+mod support {
+    pub(crate) mod played;
+}
 
 use std::time::Duration;
 
 use rerank_client::Client;
 use rerank_client::v1::RerankRequest;
-use support::{Act, Play, a_port};
+use support::played::{Act, Play, a_port};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

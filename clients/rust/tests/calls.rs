@@ -1,13 +1,15 @@
 //! What every call does: its deadline, its repetitions, its credentials, its end.
 
-mod support;
+mod support {
+    pub(crate) mod played;
+}
 
 use std::time::{Duration, Instant};
 
 use rerank_client::tonic::{Code, Status};
 use rerank_client::v1::{ErrorReason, RerankRequest, RerankResponse, SearchRequest};
 use rerank_client::{Builder, Client, Error};
-use support::{Act, Gateway, Play, a_port};
+use support::played::{Act, Gateway, Play, a_port};
 use tokio::net::TcpStream;
 use tokio_stream::StreamExt;
 use tonic_types::{ErrorDetails, StatusExt};

@@ -1,7 +1,8 @@
 //! The table that every client is held to, against a real gateway: see ../../conformance.
 
 mod support {
-    pub(crate) mod conformance;
+    pub(crate) mod gateway;
+    pub(crate) mod table;
 }
 
 use std::time::Duration;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use rerank_client::v1::{ImportDocumentsRequest, RerankBatchRequest, SearchProgressiveRequest};
 use rerank_client::{Call, Client, Error, StreamingCall};
 use serde_json::{Value, json};
-use support::conformance::{Gateway, Json, cases, difference, steady};
+use support::gateway::Gateway;
+use support::table::{Json, cases, difference, steady};
 use tokio_stream::StreamExt;
 
 #[tokio::test]

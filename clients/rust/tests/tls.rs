@@ -1,13 +1,15 @@
 //! A gateway behind TLS.
 
-mod support;
+mod support {
+    pub(crate) mod played;
+}
 
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rerank_client::v1::RerankRequest;
 use rerank_client::{Client, tonic};
-use support::{Act, Gateway, Play, a_port};
+use support::played::{Act, Gateway, Play, a_port};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, Server, ServerTlsConfig};
 
 /// Starts one, and gives the certificate to trust.

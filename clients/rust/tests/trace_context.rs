@@ -1,6 +1,8 @@
 //! The context of a trace, over OpenTelemetry's API.
 
-mod support;
+mod support {
+    pub(crate) mod played;
+}
 
 use opentelemetry::context::FutureExt;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -8,7 +10,7 @@ use opentelemetry::{Context, global};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use rerank_client::Client;
 use rerank_client::v1::RerankRequest;
-use support::{Act, Play};
+use support::played::{Act, Play};
 
 #[tokio::test]
 async fn the_callers_span_is_the_parent() {

@@ -117,3 +117,54 @@ impl Service<Request<Body>> for Addresses {
 fn is_unreachable(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(<dyn Error>::is::<ConnectError>)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(count: usize) -> Addresses {
+        let endpoints = vec![Endpoint::from_static("http://127.0.0.1:1"); count];
+        Addresses::new(&endpoints)
+    }
+
+    fn picks(addresses: &Addresses, times: usize) -> Vec<usize> {
+        (0..times).map(|_| addresses.pick()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_take_turns() {
+        let addresses = addresses(3);
+        addresses
+            .addresses
+            .iter()
+            .for_each(|address| address.learn(true));
+        assert_eq!(picks(&addresses, 6), [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_was_not_reached_is_left_alone_for_a_while() {
+        let addresses = addresses(2);
+        addresses.addresses[0].learn(false);
+        addresses.addresses[1].learn(true);
+        assert_eq!(picks(&addresses, 3), [1, 1, 1]);
+        tokio::time::advance(AVOIDED).await;
+        let later = picks(&addresses, 4);
+        assert_eq!(
+            later.iter().filter(|&&picked| picked == 0).count(),
+            1,
+            "one call finds out"
+        );
+        addresses.addresses[0].learn(true);
+        assert!(picks(&addresses, 2).contains(&0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_are_avoided_they_take_turns() {
+        let addresses = addresses(2);
+        addresses
+            .addresses
+            .iter()
+            .for_each(|address| address.learn(false));
+        assert_eq!(picks(&addresses, 4), [0, 1, 0, 1]);
+    }
+}

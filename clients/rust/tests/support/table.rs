@@ -1,61 +1,20 @@
-//! The gateway of the conformance table, its cases, and how answers are compared.
+//! The conformance table: its cases, the JSON form of messages, and how answers are compared.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conformance/cases");
 const DESCRIPTORS: &[u8] = include_bytes!("rerank.v1.binpb");
 /// How far two numbers may be apart.
 const TOLERANCE: f64 = 1e-6;
 
-fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// A real one, with played backends. Stops when it is dropped.
-pub(crate) struct Gateway {
-    pub(crate) address: String,
-    process: Child,
-}
-
-impl Gateway {
-    pub(crate) fn start() -> Self {
-        let mut process = Command::new(".venv/bin/python")
-            .args(["-m", "clients.conformance"])
-            .current_dir(root())
-            .env("PYTHONPATH", ".:protos")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the repository's own `make setup` makes .venv");
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).expect("the gateway says where it is");
-        Self {
-            address: ready["address"].as_str().unwrap().to_owned(),
-            process,
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        self.process.wait().unwrap();
-    }
-}
-
 /// Every case, with the name of its file.
 pub(crate) fn cases() -> Vec<(String, Value)> {
-    let folder = root().join("clients/conformance/cases");
     let mut cases = vec![];
-    for entry in folder.read_dir().unwrap() {
+    for entry in Path::new(CASES).read_dir().unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let read: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
