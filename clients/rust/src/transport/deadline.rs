@@ -1,6 +1,5 @@
 //! When a call gives up: at the gateway by `grpc-timeout`, and here, whatever the gateway does.
 
-use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -9,11 +8,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Status, TimeoutExpired};
 use tower::Service;
 
-use super::{BoxError, BoxFuture, causes};
+use super::{BoxError, BoxFuture};
 
 /// The name of the header.
 const GRPC_TIMEOUT: &str = "grpc-timeout";
@@ -45,9 +44,9 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Waits until it has passed.
-    pub(crate) async fn passed(&self) {
-        sleep_until(self.at).await;
+    /// Waits for something until then; gives nothing if it takes longer.
+    pub(crate) async fn bound<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        timeout_at(self.at, future).await.ok()
     }
 
     /// Tells the gateway what remains, in milliseconds or, where these are too many, in seconds.
@@ -71,8 +70,8 @@ impl Deadline {
     }
 }
 
-/// Ends every call at its deadline: that of the call, otherwise `of_all`, otherwise that of the
-/// method, otherwise `otherwise`. There is always one.
+/// Gives every call its deadline, and ends the answer there; [`super::retry`] ends the attempts,
+/// because it knows what they wait for.
 #[derive(Debug, Clone)]
 pub(crate) struct Deadlines<S> {
     pub(crate) inner: S,
@@ -102,22 +101,10 @@ where
         request.extensions_mut().insert(deadline);
         let answer = self.inner.call(request);
         Box::pin(async move {
-            match timeout_at(deadline.at, answer).await {
-                Ok(Ok(response)) => Ok(response.map(|body| Body::new(Timed::new(body, deadline)))),
-                Ok(Err(error)) if is_timeout(error.as_ref()) => {
-                    Err(deadline.exceeded("no answer").into())
-                }
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(deadline.exceeded("no answer").into()),
-            }
+            let response = answer.await?;
+            Ok(response.map(|body| Body::new(Timed::new(body, deadline))))
         })
     }
-}
-
-/// Tells whether tonic's own clock, which reads the header, was a moment faster. tonic would call
-/// it CANCELLED.
-fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(<dyn Error>::is::<TimeoutExpired>)
 }
 
 /// The body of an answer, which ends at the deadline at the latest.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tonic::body::Body;
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 use tower::{Service, ServiceExt};
 
 use super::deadline::Deadline;
@@ -70,6 +70,7 @@ where
             .expect("Deadlines stands above");
         let replay = Replay::new(body);
         let (mut failures, mut unreached) = (0, 0);
+        let mut waits_for = "no connection".to_owned();
         loop {
             let mut attempt = Request::from_parts(parts.clone(), replay.attempt());
             deadline.write(attempt.headers_mut());
@@ -78,30 +79,37 @@ where
                     .headers_mut()
                     .insert(PREVIOUS_ATTEMPTS, HeaderValue::from(failures));
             }
-            let result = match self.inner.ready().await {
-                Ok(ready) => ready.call(attempt).await,
-                Err(error) => Err(error),
-            };
-            match result {
-                Err(error) if policy.wait_for_ready && !replay.was_read() => {
-                    unreached += 1;
-                    let why = root_cause(error.as_ref()).to_string();
-                    drop(error);
-                    wait_for_connection(unreached, self.addresses, &deadline, &why).await?;
+            let pause = match deadline.bound(self.attempt(attempt)).await {
+                Some(Err(error)) if is_timeout(error.as_ref()) => {
+                    return Err(deadline.exceeded("no answer").into());
                 }
-                result => {
-                    let Some(pause) = self.pause(&policy, &result, failures + 1) else {
+                Some(Err(error)) if policy.wait_for_ready && !replay.was_read() => {
+                    unreached += 1;
+                    waits_for = format!("no connection ({})", root_cause(error.as_ref()));
+                    reconnect_pause(unreached, self.addresses)
+                }
+                Some(result) => {
+                    let pause = self.pause(&policy, &result, failures + 1);
+                    // Better the failure, and what it says, than a wait for nothing.
+                    let worth =
+                        |pause: &Duration| *pause < deadline.remaining() && replay.can_repeat();
+                    let Some(pause) = pause.filter(worth) else {
                         return result;
                     };
-                    // Better the failure, and what it says, than a wait for nothing.
-                    if pause >= deadline.remaining() || !replay.can_repeat() {
-                        return result;
-                    }
                     failures += 1;
-                    tokio::time::sleep(pause).await;
+                    pause
                 }
+                None if replay.was_read() => return Err(deadline.exceeded("no answer").into()),
+                None => return Err(deadline.exceeded(&waits_for).into()),
+            };
+            if deadline.bound(tokio::time::sleep(pause)).await.is_none() {
+                return Err(deadline.exceeded(&waits_for).into());
             }
         }
+    }
+
+    async fn attempt(&mut self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        self.inner.ready().await?.call(request).await
     }
 
     /// Gives the pause until the call is made again, or nothing if the result is final.
@@ -176,30 +184,21 @@ fn trailers_only(headers: &HeaderMap) -> Option<Code> {
     (code != Code::Ok).then_some(code)
 }
 
-/// Waits before the next attempt to connect, after `unreached` in vain; every address is tried
-/// before the first pause.
-///
-/// # Errors
-///
-/// `DEADLINE_EXCEEDED` with the reason why there is no connection, at the deadline.
-async fn wait_for_connection(
-    unreached: u32,
-    addresses: u32,
-    deadline: &Deadline,
-    why: &str,
-) -> Result<(), Status> {
+/// Gives the pause before the next attempt to connect, after `unreached` in vain. Every address is
+/// tried before the first pause.
+fn reconnect_pause(unreached: u32, addresses: u32) -> Duration {
     if !unreached.is_multiple_of(addresses) {
-        return Ok(());
+        return Duration::ZERO;
     }
     let doublings = (unreached / addresses - 1).min(8);
     let grown = (RECONNECT.0 * 2_u32.pow(doublings)).min(RECONNECT.1);
-    let pause = grown.mul_f64(0.8 + 0.4 * fastrand::f64());
-    if pause < deadline.remaining() {
-        tokio::time::sleep(pause).await;
-        return Ok(());
-    }
-    deadline.passed().await;
-    Err(deadline.exceeded(&format!("no connection ({why})")))
+    grown.mul_f64(0.8 + 0.4 * fastrand::f64())
+}
+
+/// Tells whether tonic's own clock, which reads the header, was a moment faster. tonic would call
+/// it CANCELLED.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(<dyn Error>::is::<TimeoutExpired>)
 }
 
 /// Finds the cause that says most: "Connection refused" rather than "transport error".
@@ -229,6 +228,8 @@ mod tests {
     #[derive(Clone)]
     enum Act {
         Refuse,
+        /// Neither refuses nor takes it.
+        Ignore,
         /// Lost after the request was sent.
         Lose,
         Answer(StatusCode, Vec<(&'static str, &'static str)>),
@@ -305,7 +306,7 @@ mod tests {
                     .or(played.acts.last())
                     .unwrap()
                     .clone();
-                let body = if matches!(act, Act::Refuse) {
+                let body = if matches!(act, Act::Refuse | Act::Ignore) {
                     Bytes::new()
                 } else {
                     sent(request).await
@@ -313,6 +314,7 @@ mod tests {
                 played.attempts.lock().unwrap().push((Instant::now(), body));
                 match act {
                     Act::Refuse => Err(ConnectError("Connection refused".into()).into()),
+                    Act::Ignore => std::future::pending().await,
                     Act::Lose => Err("connection reset".into()),
                     Act::Answer(status, headers) => {
                         let mut response = Response::builder().status(status);
@@ -378,6 +380,20 @@ mod tests {
             "no connection (Connection refused) within 10s"
         );
         assert_eq!(started.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_wrong_before_is_told_where_nothing_comes_any_more() {
+        let failed = Played::new([Act::Ignore]).ask(RERANK).await.unwrap_err();
+        assert_eq!(failed.message(), "no connection within 10s");
+        let failed = Played::new([Act::Refuse, Act::Ignore])
+            .ask(RERANK)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            failed.message(),
+            "no connection (Connection refused) within 10s"
+        );
     }
 
     #[tokio::test(start_paused = true)]
