@@ -70,7 +70,7 @@ export class RerankError extends Error implements ErrorDetails {
     return new RerankError(error.code, error.message, {
       reason: error.reason,
       metadata: error.metadata,
-      violations: error.violations,
+      violations: violationsOf(error.violations),
       retryDelayMs: inMs(error.retryDelay),
       execution: error.execution,
     });
@@ -88,7 +88,7 @@ function detailsIn(trailers: Metadata): Partial<ErrorDetails> {
     return {
       reason: reasonOf(ours?.reason),
       metadata: ours?.metadata ?? {},
-      violations: firstOf(details, BadRequestSchema)?.fieldViolations ?? [],
+      violations: violationsOf(firstOf(details, BadRequestSchema)?.fieldViolations),
       retryDelayMs: inMs(firstOf(details, RetryInfoSchema)?.retryDelay),
       execution: firstOf(details, ExecutionSchema),
     };
@@ -107,6 +107,10 @@ function firstOf<Desc extends DescMessage>(
     if (message !== undefined) return message;
   }
   return undefined;
+}
+
+function violationsOf(violations: readonly Violation[] = []): Violation[] {
+  return violations.map(({ field, description }) => ({ field, description }));
 }
 
 function reasonOf(name: string | undefined): ErrorReason {

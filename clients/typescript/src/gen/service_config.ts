@@ -23,7 +23,20 @@ export const serviceConfig = {
     },
     {
       "name": [
-        { "service": "rerank.v1.DocumentService", "method": "DeleteDocuments" },
+        { "service": "rerank.v1.DocumentService", "method": "DeleteDocuments" }
+      ],
+      "timeout": "30s",
+      "waitForReady": true,
+      "retryPolicy": {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"]
+      }
+    },
+    {
+      "name": [
         { "service": "rerank.v1.DocumentService", "method": "CreateCollection" },
         { "service": "rerank.v1.DocumentService", "method": "DeleteCollection" }
       ],
