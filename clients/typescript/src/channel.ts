@@ -3,7 +3,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import type { CallOptions, ClientOptions, TlsOptions } from "./options.js";
-import { CHANNEL_CONFIG, policyOf } from "./policy.js";
+import { CHANNEL_CONFIG, waitsForReady } from "./policy.js";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 // What a timer of Node can wait: more would end the call at once.
@@ -52,15 +52,18 @@ export class Channel {
     return this.#client;
   }
 
-  /** Joins what holds for the method, for the client and for this call. */
+  /**
+   * Joins what holds for the method, for the client and for this call.
+   *
+   * Asked when the call is made, not when its answers are read: a trace context is that of the caller.
+   */
   start(method: DescMethod, call: CallOptions): Start {
-    const policy = policyOf(method.parent.typeName, method.name);
-    const timeoutMs =
-      call.timeoutMs ?? this.#options.timeoutMs ?? policy.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const timeoutMs = call.timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS)) {
       throw new RangeError(`timeoutMs is ${timeoutMs}: more than 0, at most ${LONGEST_TIMEOUT_MS}`);
     }
-    const metadata = new Metadata({ waitForReady: call.waitForReady ?? policy.waitForReady });
+    const waitForReady = call.waitForReady ?? waitsForReady(method.parent.typeName, method.name);
+    const metadata = new Metadata({ waitForReady });
     const { token } = this.#options;
     if (token !== undefined) {
       metadata.set("authorization", `Bearer ${typeof token === "string" ? token : token()}`);

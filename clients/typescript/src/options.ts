@@ -11,10 +11,7 @@ export interface ClientOptions {
    * TLS it crosses the network in the clear.
    */
   readonly token?: string | (() => string) | undefined;
-  /**
-   * Deadline of each call in milliseconds. Default: what clients/service_config.json says of the
-   * method, 10 or 30 seconds, and 10 seconds for streams.
-   */
+  /** Deadline of each call in milliseconds; of a stream as a whole. Default: 10 000. */
   readonly timeoutMs?: number | undefined;
   /** Asked for metadata for each call, when it is made: for a trace context, for example. */
   readonly metadata?: (() => Readonly<Record<string, string>>) | undefined;

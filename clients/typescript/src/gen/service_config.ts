@@ -11,7 +11,6 @@ export const serviceConfig = {
         { "service": "rerank.v1.DocumentService", "method": "ListCollections" },
         { "service": "rerank.v1.BackendService" }
       ],
-      "timeout": "10s",
       "waitForReady": true,
       "retryPolicy": {
         "maxAttempts": 4,
@@ -25,7 +24,6 @@ export const serviceConfig = {
       "name": [
         { "service": "rerank.v1.DocumentService", "method": "DeleteDocuments" }
       ],
-      "timeout": "30s",
       "waitForReady": true,
       "retryPolicy": {
         "maxAttempts": 4,
@@ -40,7 +38,6 @@ export const serviceConfig = {
         { "service": "rerank.v1.DocumentService", "method": "CreateCollection" },
         { "service": "rerank.v1.DocumentService", "method": "DeleteCollection" }
       ],
-      "timeout": "30s",
       "waitForReady": true
     },
     {
