@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { createServer, type Server as TcpServer } from "node:net";
+import { createServer } from "node:net";
 import { type DescMethod, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   Metadata,
@@ -15,9 +15,8 @@ import {
 } from "@grpc/grpc-js";
 
 /** A server, and where it is. */
-export interface Played {
+export interface Played extends AsyncDisposable {
   readonly address: string;
-  close(): void;
 }
 
 /** Plays one service at a free port, or at the address named. */
@@ -36,27 +35,35 @@ export async function play(
       error === null ? resolve(bound) : reject(error),
     );
   });
-  return { address: `127.0.0.1:${port}`, close: () => server.forceShutdown() };
+  return {
+    address: `127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      server.forceShutdown();
+    },
+  };
 }
 
 /** A port at which every connection is cut, so that somebody can come later and serve there. */
-export async function refusing(): Promise<{
-  address: string;
-  refused: Promise<void>;
-  leave(): Promise<void>;
-}> {
-  const server: TcpServer = createServer((socket) => socket.destroy());
-  const refused = once(server, "connection").then(() => {});
+export interface Refusing extends AsyncDisposable {
+  readonly address: string;
+  /** Settles when somebody tried. */
+  readonly refused: Promise<unknown>;
+}
+
+/** Holds a free port until it is disposed of. */
+export async function refuse(): Promise<Refusing> {
+  const server = createServer((socket) => socket.destroy());
+  const refused = once(server, "connection");
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
     address: `127.0.0.1:${port}`,
     refused,
-    async leave() {
-      const closed = once(server, "close");
+    async [Symbol.asyncDispose]() {
+      if (!server.listening) return;
       server.close();
-      await closed;
+      await once(server, "close");
     },
   };
 }
