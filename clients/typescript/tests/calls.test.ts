@@ -40,6 +40,10 @@ function hanging() {
   return { asked, rerank: (call: Call) => arrived(call) };
 }
 
+// Of calls that must be cancelled: their deadline would do it too, and must not come first.
+const LONG = { timeoutMs: 600_000 };
+const SOON = { timeout: 10_000 };
+
 /** What is left of a call's deadline, in milliseconds. */
 function leftOf(call: Call | undefined): number {
   assert(call);
@@ -81,12 +85,12 @@ describe("a deadline", () => {
 });
 
 describe("a signal", () => {
-  it("cancels the call, at the gateway too", async () => {
+  it("cancels the call, at the gateway too", SOON, async () => {
     const { asked, rerank } = hanging();
     await using gateway = await play(RerankService, { rerank });
     await using client = new RerankClient(gateway.address);
     const leaving = new AbortController();
-    const answer = client.rerank(REQUEST, { signal: leaving.signal });
+    const answer = client.rerank(REQUEST, { ...LONG, signal: leaving.signal });
     const call = await asked;
     const reason = new Error("the user has left");
     leaving.abort(reason);
@@ -117,11 +121,11 @@ describe("a signal", () => {
 });
 
 describe("closing a client", () => {
-  it("cancels its open calls", async () => {
+  it("cancels its open calls", SOON, async () => {
     const { asked, rerank } = hanging();
     await using gateway = await play(RerankService, { rerank });
     const client = new RerankClient(gateway.address);
-    const answer = client.rerank(REQUEST);
+    const answer = client.rerank(REQUEST, LONG);
     const call = await asked;
     client.close();
     await assert.rejects(answer, { name: "RerankError", code: Code.CANCELLED });

@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { create } from "@bufbuild/protobuf";
-import type { sendUnaryData } from "@grpc/grpc-js";
+import { create, type DescService } from "@bufbuild/protobuf";
+import type { sendUnaryData, UntypedServiceImplementation } from "@grpc/grpc-js";
 import {
   Code,
+  type CreateCollectionResponse,
+  CreateCollectionResponseSchema,
   DocumentService,
   RerankClient,
   type RerankResponse,
@@ -40,18 +42,35 @@ describe("the service config", () => {
 });
 
 describe("a call", () => {
-  it("waits for a gateway that comes up late", async () => {
-    const { rerank, asked } = counting();
+  /** Makes a call, and serves it when its first connection has been refused. */
+  async function late(
+    service: DescService,
+    implementation: UntypedServiceImplementation,
+    ask: (client: RerankClient) => Promise<unknown>,
+  ): Promise<void> {
     await using port = await refuse();
     await using client = new RerankClient(port.address, {
       channel: { "grpc.initial_reconnect_backoff_ms": 10 },
     });
-    const answer = client.rerank(REQUEST);
+    const answer = ask(client);
     await port.refused;
     await port[Symbol.asyncDispose]();
-    await using _ = await play(RerankService, { rerank }, { address: port.address });
+    await using _ = await play(service, implementation, { address: port.address });
     await answer;
+  }
+
+  it("waits for a gateway that comes up late", async () => {
+    const { rerank, asked } = counting();
+    await late(RerankService, { rerank }, (client) => client.rerank(REQUEST));
     assert.equal(asked(), 1);
+  });
+
+  it("waits for it too where it would not be repeated", async () => {
+    const createCollection = (_: unknown, answer: sendUnaryData<CreateCollectionResponse>) =>
+      answer(null, create(CreateCollectionResponseSchema));
+    await late(DocumentService, { createCollection }, (client) =>
+      client.createCollection({ name: "papers" }),
+    );
   });
 
   it("fails at once where its caller does not want to wait", async () => {

@@ -59,6 +59,10 @@ function hanging<Call>() {
   return { opened, hang: (call: Call) => arrived(call) };
 }
 
+// Of calls that must be cancelled: their deadline would do it too, and must not come first.
+const LONG = { timeoutMs: 600_000 };
+const SOON = { timeout: 10_000 };
+
 async function cancelled(call: Progressive | Batch | Import): Promise<void> {
   if (!call.cancelled) await once(call, "cancelled");
 }
@@ -114,7 +118,7 @@ describe("a batch", () => {
     assert.equal(got[1]?.request, undefined);
   });
 
-  it("ends with the error of its own requests", async () => {
+  it("ends with the error of its own requests", SOON, async () => {
     const { opened, hang } = hanging<Batch>();
     await using gateway = await play(RerankService, { rerankBatch: hang });
     await using client = new RerankClient(gateway.address);
@@ -124,7 +128,7 @@ describe("a batch", () => {
       await opened;
       throw broken;
     }
-    await assert.rejects(client.rerankBatch(requests()).next(), (error) => error === broken);
+    await assert.rejects(client.rerankBatch(requests(), LONG).next(), (error) => error === broken);
     await cancelled(await opened);
   });
 
@@ -194,7 +198,7 @@ describe("a progressive search", () => {
     await assert.rejects(answers.next(), { name: "RerankError", code: Code.UNAVAILABLE });
   });
 
-  it("is cancelled when nobody reads on", async () => {
+  it("is cancelled when nobody reads on", SOON, async () => {
     const { opened, hang } = hanging<Progressive>();
     const searchProgressive = (call: Progressive) => {
       call.write(answer(false));
@@ -202,19 +206,19 @@ describe("a progressive search", () => {
     };
     await using gateway = await play(SearchService, { searchProgressive });
     await using client = new RerankClient(gateway.address);
-    for await (const { final } of client.searchProgressive({ search: { query: "q" } })) {
+    for await (const { final } of client.searchProgressive({ search: { query: "q" } }, LONG)) {
       assert.equal(final, false);
       break;
     }
     await cancelled(await opened);
   });
 
-  it("is cancelled by a signal", async () => {
+  it("is cancelled by a signal", SOON, async () => {
     const { opened, hang } = hanging<Progressive>();
     await using gateway = await play(SearchService, { searchProgressive: hang });
     await using client = new RerankClient(gateway.address);
     const leaving = new AbortController();
-    const answers = client.searchProgressive({ search: {} }, { signal: leaving.signal });
+    const answers = client.searchProgressive({ search: {} }, { ...LONG, signal: leaving.signal });
     const next = answers.next();
     const call = await opened;
     leaving.abort();
@@ -222,11 +226,11 @@ describe("a progressive search", () => {
     await cancelled(call);
   });
 
-  it("is cancelled when the client is closed", async () => {
+  it("is cancelled when the client is closed", SOON, async () => {
     const { opened, hang } = hanging<Progressive>();
     await using gateway = await play(SearchService, { searchProgressive: hang });
     const client = new RerankClient(gateway.address);
-    const next = client.searchProgressive({ search: {} }).next();
+    const next = client.searchProgressive({ search: {} }, LONG).next();
     await opened;
     client.close();
     await assert.rejects(next, { code: Code.CANCELLED });
