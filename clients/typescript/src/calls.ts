@@ -12,12 +12,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import {
-  type ClientDuplexStream,
-  type ClientReadableStream,
-  status as Code,
-  type ServiceError,
-} from "@grpc/grpc-js";
+import { type ClientReadableStream, status as Code, type ServiceError } from "@grpc/grpc-js";
 import type { Channel, Start } from "./channel.js";
 import { RerankError } from "./errors.js";
 import type { CallOptions } from "./options.js";
@@ -108,10 +103,7 @@ async function* sending<I extends DescMessage, O extends DescMessage>(
   let broken: { readonly cause: unknown } | undefined;
   try {
     yield* answers(channel, call.signal, () => {
-      const stream: ClientDuplexStream<
-        Buffer,
-        MessageShape<O>
-      > = channel.grpc.makeBidiStreamRequest(
+      const stream = channel.grpc.makeBidiStreamRequest<Buffer, MessageShape<O>>(
         pathOf(method),
         asTheyAre,
         decoder(method.output),

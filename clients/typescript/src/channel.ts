@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.service_config": CHANNEL_CONFIG,
-  // Neither ask the DNS for another policy.
+  // Nor is the DNS asked for another policy.
   "grpc.service_config_disable_resolution": 1,
   // A request that does not fit is sent once only. The default of 1 MiB is less than a long list
   // of documents; the gateway takes messages of up to 32 MiB.
@@ -55,7 +55,8 @@ export class Channel {
   /**
    * Joins what holds for the method, for the client and for this call.
    *
-   * Asked when the call is made, not when its answers are read: a trace context is that of the caller.
+   * Asked when the call is made, not when its answers are read: then the caller's trace context
+   * is the active one.
    */
   start(method: DescMethod, call: CallOptions): Start {
     const timeoutMs = call.timeoutMs ?? this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
