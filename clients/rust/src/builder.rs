@@ -55,7 +55,7 @@ impl Builder {
 
     /// Bounds every call that does not say more itself with [`Call::timeout`](crate::Call::timeout).
     ///
-    /// Default: what the service config says for a method, otherwise 10 seconds, for streams too.
+    /// Default: 10 seconds, for streams too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -75,7 +75,7 @@ impl Deadline {
 #[derive(Debug, Clone)]
 pub(crate) struct Deadlines<S> {
     pub(crate) inner: S,
-    pub(crate) timeouts: super::Timeouts,
+    pub(crate) timeout: Duration,
 }
 
 impl<S> Service<Request<Body>> for Deadlines<S>
@@ -96,8 +96,7 @@ where
             .extensions()
             .get::<Timeout>()
             .map(|timeout| timeout.0);
-        let deadline =
-            Deadline::after(wanted.unwrap_or_else(|| self.timeouts.of(request.uri().path())));
+        let deadline = Deadline::after(wanted.unwrap_or(self.timeout));
         request.extensions_mut().insert(deadline);
         let answer = self.inner.call(request);
         Box::pin(async move {

@@ -58,6 +58,9 @@ pub struct Transport {
     stack: BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>,
 }
 
+/// How long calls may take where neither they nor the client say so.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 impl Transport {
     pub(crate) fn new(endpoints: &[Endpoint], timeout: Option<Duration>, hooks: Vec<Hook>) -> Self {
         let config = Arc::new(ServiceConfig::embedded());
@@ -65,40 +68,19 @@ impl Transport {
         let stack = Retries {
             inner: stack,
             throttle: config.retry_throttling.map(Throttle::new),
-            config: config.clone(),
+            config,
             addresses: u32::try_from(endpoints.len()).unwrap_or(u32::MAX),
         };
         // Above the repetitions, which share one deadline.
         let stack = Deadlines {
             inner: stack,
-            timeouts: Timeouts {
-                of_all: timeout,
-                config,
-            },
+            timeout: timeout.unwrap_or(TIMEOUT),
         };
         // Outermost, where the caller's task still runs: it knows the trace.
         let stack = stack.map_request(move |request| with_metadata(request, &hooks));
         Self {
             stack: BoxCloneSyncService::new(stack),
         }
-    }
-}
-
-/// How long calls may take that do not say so themselves.
-#[derive(Debug, Clone)]
-pub(crate) struct Timeouts {
-    of_all: Option<Duration>,
-    config: Arc<ServiceConfig>,
-}
-
-impl Timeouts {
-    /// Where neither the client nor the service config says anything.
-    const OTHERWISE: Duration = Duration::from_secs(10);
-
-    fn of(&self, path: &str) -> Duration {
-        self.of_all
-            .or_else(|| self.config.policy(path).timeout)
-            .unwrap_or(Self::OTHERWISE)
     }
 }
 

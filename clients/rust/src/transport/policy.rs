@@ -38,14 +38,11 @@ struct Name {
     method: Option<String>,
 }
 
-/// What holds for one method. By default a call has no bound of its own, fails where there is
+/// What holds for one method. By default a call fails where there is
 /// no connection, and is not repeated.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Policy {
-    /// The time of a call that says nothing itself.
-    #[serde(default, deserialize_with = "some_duration")]
-    pub(crate) timeout: Option<Duration>,
     /// Whether a call waits, until its deadline, where there is no connection.
     #[serde(default)]
     pub(crate) wait_for_ready: bool,
@@ -127,10 +124,6 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     duration.try_into().map_err(de::Error::custom)
 }
 
-fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    duration(deserializer).map(Some)
-}
-
 fn codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Code>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     let code = |name: &String| {
@@ -151,7 +144,6 @@ mod tests {
     #[test]
     fn a_method_has_what_the_embedded_config_says() {
         let policy = rerank();
-        assert_eq!(policy.timeout, Some(Duration::from_secs(10)));
         assert!(policy.wait_for_ready);
         let retry = policy.retry.unwrap();
         assert_eq!(retry.max_attempts, 4);
@@ -176,7 +168,7 @@ mod tests {
     #[test]
     fn a_method_of_somebody_else_has_no_policy() {
         let policy = ServiceConfig::embedded().policy("/grpc.health.v1.Health/Check");
-        assert!(policy.retry.is_none() && policy.timeout.is_none() && !policy.wait_for_ready);
+        assert!(policy.retry.is_none() && !policy.wait_for_ready);
     }
 
     #[test]

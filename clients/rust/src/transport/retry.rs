@@ -218,7 +218,6 @@ mod tests {
     use tonic::ConnectError;
 
     use super::*;
-    use crate::transport::Timeouts;
     use crate::transport::deadline::Deadlines;
 
     const RERANK: &str = "/rerank.v1.RerankService/Rerank";
@@ -276,14 +275,13 @@ mod tests {
             let inner = self.clone();
             let inner = Retries {
                 inner,
-                config: config.clone(),
+                config,
                 throttle,
                 addresses,
             };
-            let of_all = Some(Duration::from_secs(10));
             Deadlines {
                 inner,
-                timeouts: Timeouts { of_all, config },
+                timeout: Duration::from_secs(10),
             }
         }
     }
