@@ -29,6 +29,7 @@ from gateway.rpc.health import Health
 from gateway.rpc.recollection import Recollection
 from gateway.rpc.reflection import enable_reflection
 from gateway.rpc.requests import Limits
+from gateway.rpc.rerank_batch import RerankBatch
 from gateway.rpc.rerank_service import RerankService, add_rerank_service
 from gateway.rpc.search_service import SearchService
 from gateway.rpc.shedding import Shedding
@@ -124,6 +125,13 @@ class Server:
                 reranking=reranking,
                 limits=limits,
                 answers=Recollection(max_bytes=max_answer_bytes),
+                observer=observer,
+            ),
+            RerankBatch(
+                reranking=reranking,
+                limits=limits,
+                most_open=settings.max_batch_in_flight,
+                room=self._shedding,
                 observer=observer,
             ),
             self._server,

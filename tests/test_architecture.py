@@ -82,6 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.errors",
         "backends.scorer.CacheMode",
         "backends.scorer.CacheWish",
+        "concurrency",
         "events",
         "observing",
         "retrieval.filter",
@@ -206,9 +207,9 @@ HOMES: dict[str, set[str]] = {
 }
 """By library: where in the gateway it may be imported."""
 
-EDGES = {"rpc.guard", "telemetry.aside"}
-"""Where a call ends, and where others' code runs in a thread of its own: whatever is raised
-there, nobody else would hear of it."""
+EDGES = {"rpc.guard", "rpc.rerank_batch", "telemetry.aside"}
+"""Where a call ends, or one request of a batch, and where others' code runs in a thread of
+its own: whatever is raised there, nobody else would hear of it."""
 
 NO_NAMES = {"utils", "helpers", "common", "base", "core", "misc", "manager"}
 MOST_LINES = 300

@@ -43,6 +43,9 @@ class ServerSettings(Section):
     max_calls: Count = 1000
     """Calls in flight; what comes on top is refused at once. Of several workers, each
     refuses what is beyond its part."""
+    max_batch_in_flight: Count = 16
+    """Requests of one RerankBatch that are served at once; beyond its first one, each counts
+    as a call in flight, and where there is no room for it, it waits."""
     max_lag_s: Seconds = 1.0
     """New calls are refused while the process comes to its work later than this."""
     allow_debug: bool = False
