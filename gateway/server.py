@@ -20,6 +20,7 @@ from gateway.rpc import (
     reflection,
     rerank_service,
     search_service,
+    tei_service,
 )
 from gateway.rpc.backend_service import BackendService
 from gateway.rpc.calls import Calls
@@ -33,6 +34,7 @@ from gateway.rpc.rerank_batch import RerankBatch
 from gateway.rpc.rerank_service import RerankService, add_rerank_service
 from gateway.rpc.search_service import SearchService
 from gateway.rpc.shedding import Shedding
+from gateway.rpc.tei_service import TeiService, add_tei_service
 from gateway.searching import Searching
 from gateway.settings import ServerSettings
 from gateway.siblings import ALONE, Siblings
@@ -148,9 +150,20 @@ class Server:
         backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
             self._backends, self._server
         )
+        self._services: tuple[str, ...] = _SERVICES
+        if settings.tei:
+            self._services = (*_SERVICES, *tei_service.SERVICES)
+            tei = TeiService(
+                reranking=reranking,
+                inspecting=inspecting,
+                limits=limits,
+                max_calls=settings.max_calls,
+                max_bytes=settings.max_message_bytes,
+            )
+            add_tei_service(tei, self._server)
         self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        enable_reflection((*_SERVICES, health.SERVICE), self._server)
+        enable_reflection((*self._services, health.SERVICE), self._server)
 
     @property
     def in_flight(self) -> int:
@@ -180,7 +193,7 @@ class Server:
         except RuntimeError as error:
             message = f"cannot listen on {address}"
             raise AddressError(message) from error
-        for service in _SERVICES:
+        for service in self._services:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         await self._watching.enter_async_context(in_the_background(self._lag.watch()))

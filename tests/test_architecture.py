@@ -200,7 +200,11 @@ HOMES: dict[str, set[str]] = {
     "redis": {"layers.redis_memory"},
     "rerank": {"rpc", "server", "cli", "telemetry"},
     "rich": {"cli"},
-    "tei": {"backends.dialects.tei_grpc"},
+    "tei": {
+        "backends.dialects.tei_grpc",
+        "rpc.tei_messages",
+        "rpc.tei_service",
+    },
     "tokenizers": {"backends.local"},
     "typer": {"cli"},
     "uvloop": {"cli"},

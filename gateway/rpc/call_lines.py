@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.events import CallEnded
-from gateway.rpc.recollection import Recalled
+from gateway.rpc.written import Written
 from rerank.v1 import execution_pb2, rerank_service_pb2, search_service_pb2
 
 Answer = rerank_service_pb2.RerankResponse | search_service_pb2.SearchResponse
@@ -30,7 +30,7 @@ STAGE_OUTCOMES = _short(execution_pb2.StageOutcome.items(), "STAGE_OUTCOME_")
 
 def answer_in(response: object) -> Answer | None:
     """Find the ranked answer in what was sent, if it is one."""
-    if isinstance(response, Recalled):
+    if isinstance(response, Written):
         return response.answer
     if isinstance(response, Answer):
         return response
@@ -118,7 +118,7 @@ def call_ended(
         scored=scored,
         cached=execution.cached_count,
         returned=(
-            response.returned if isinstance(response, Recalled) else len(answer.results)
+            response.returned if isinstance(response, Written) else len(answer.results)
         ),
         attempts=len(execution.attempts),
         stages=tuple(

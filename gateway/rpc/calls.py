@@ -20,7 +20,7 @@ from gateway.rpc.call_lines import call_ended, last_of
 from gateway.rpc.debugging import METADATA as DEBUG
 from gateway.rpc.debugging import asks_for_debug, debug_words
 from gateway.rpc.handlers import Handler, behaviour_of, with_behaviour
-from gateway.rpc.recollection import Recalled
+from gateway.rpc.written import Written
 
 # Quoted: at run time, grpc's classes take no type arguments.
 _Context: TypeAlias = "ServicerContext[Any, Any]"
@@ -129,7 +129,7 @@ class _Watched:
     def answered(self, request: object, response: object) -> None:
         """Look at a message that goes to the caller."""
         self._last = last_of(self._last, response)
-        seen = response.answer if isinstance(response, Recalled) else response
+        seen = response.answer if isinstance(response, Written) else response
         self._watching.answered(request, seen)
         if self._debug:
             self._add_trailer(*((DEBUG, line) for line in debug_words(response)))

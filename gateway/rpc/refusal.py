@@ -163,6 +163,7 @@ def _rerank_failed(error: RerankFailed) -> Refusal:
         truncated_indexes=(),
         attempts=error.execution.attempts[-_MAX_ATTEMPTS:],
     )
+    attempts = execution.attempts
     again_s = (error.retry_after_s or _RETRY_AFTER_S) if error.transient else None
     return Refusal(
         code=(
@@ -174,8 +175,8 @@ def _rerank_failed(error: RerankFailed) -> Refusal:
         reason=error_reason_pb2.ERROR_REASON_RERANK_FAILED,
         metadata={
             "route": execution.route,
-            "backend": execution.attempts[-1].backend,
-            "fallback_reason": str(execution.fallback_reason),
+            "backend": attempts[-1].backend if attempts else execution.backend,
+            "fallback_reason": str(execution.fallback_reason or ""),
         },
         retry_after_s=again_s,
         execution=execution,

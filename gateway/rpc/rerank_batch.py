@@ -90,6 +90,8 @@ class RerankBatch:
                 await stream.until_another_may_come()
                 data = await anext(requests, None)
                 if data is None:
+                    # One who leaves looks, for a moment, like one who has sent its last.
+                    await asyncio.sleep(0)
                     break
                 item = stream.begin(data)
                 task = group.create_task(self._answer(item, stream))

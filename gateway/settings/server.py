@@ -48,6 +48,9 @@ class ServerSettings(Section):
     as a call in flight, and where there is no room for it, it waits."""
     max_lag_s: Seconds = 1.0
     """New calls are refused while the process comes to its work later than this."""
+    tei: bool = True
+    """Whether `tei.v1.Rerank` and `tei.v1.Info` are served too, for callers who speak to a
+    text-embeddings-inference."""
     allow_debug: bool = False
     """Whether a caller may ask, with the metadata `x-rerank-debug: 1`, to be told in words
     how an answer came about."""
