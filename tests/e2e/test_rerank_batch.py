@@ -71,6 +71,11 @@ class Scene:
     def batch(self, *, within_s: float | None = _PATIENCE_S, **more: Any) -> Any:
         return self.gateway.stub.RerankBatch(timeout=within_s, **more)
 
+    async def answers(self, *asked: Ask) -> list[Answer]:
+        """Send these and no more, and read all answers."""
+        call = self.gateway.stub.RerankBatch(iter(asked), timeout=_PATIENCE_S)
+        return [each async for each in call]
+
     async def until_told(self) -> CallEnded:
         """Give what is told of the batch that ends first."""
         await until(lambda: bool(self.lines))
@@ -135,8 +140,8 @@ def query(number: int) -> str:
 async def read(call: Any) -> Answer:
     """Read one answer."""
     async with asyncio.timeout(_PATIENCE_S):
-        answer: Answer = await call.read()
-    assert answer is not grpc.aio.EOF, await call.code()
+        answer = await call.read()
+    assert isinstance(answer, Answer), await call.code()
     return answer
 
 
@@ -160,8 +165,7 @@ async def nothing_but(before: set[asyncio.Task[Any]]) -> None:
 async def test_a_thousand_requests_are_answered_once_each() -> None:
     backend = Backend(slow_s=0.01)
     async with scene(backend) as of:
-        asked = (ask(number) for number in range(1000))
-        answers = [each async for each in of.gateway.stub.RerankBatch(asked)]
+        answers = await of.answers(*(ask(number) for number in range(1000)))
         line = await of.until_told()
     assert Counter(each.request_id for each in answers) == Counter(
         f"r{number}" for number in range(1000)
@@ -256,7 +260,7 @@ async def test_a_caller_that_leaves_leaves_nothing_behind() -> None:
         await until(lambda: of.gateway.server.in_flight == 0)
         # It serves on.
         of.vendor.play = _GOOD
-        (answer,) = [each async for each in of.gateway.stub.RerankBatch([ask(99)])]
+        (answer,) = await of.answers(ask(99))
         assert answer.HasField("response")
     await nothing_but(before)
 
@@ -302,9 +306,11 @@ def _bad() -> Iterator[tuple[str, Request]]:
 async def test_an_error_says_what_the_status_of_a_call_says(request_: Request) -> None:
     async with scene(_GOOD) as of:
         alone = await _told_alone(of, request_)
-        asked = [Ask(request_id="bad", request=request_), ask(1)]
         answers = {
-            each.request_id: each async for each in of.gateway.stub.RerankBatch(asked)
+            each.request_id: each
+            for each in await of.answers(
+                Ask(request_id="bad", request=request_), ask(1)
+            )
         }
     assert [r.index for r in answers["r1"].response.results] == [2, 1, 0]
     error = answers["bad"].error
@@ -355,8 +361,9 @@ async def test_faulty_ids_are_told_by_themselves() -> None:
 
 async def test_all_that_is_wrong_with_a_request_is_told_at_once() -> None:
     async with scene(_GOOD) as of:
-        asked = [Ask(), Ask(request_id="r1"), Ask(request=Request(top_n=-1))]
-        answers = [each async for each in of.gateway.stub.RerankBatch(asked)]
+        answers = await of.answers(
+            Ask(), Ask(request_id="r1"), Ask(request=Request(top_n=-1))
+        )
     assert sorted(
         (each.request_id, [fault.field for fault in each.error.violations])
         for each in answers
@@ -405,8 +412,7 @@ async def test_a_bug_is_that_of_one_request(
     monkeypatch.setattr(Reranking, "rerank", broken)
     with caplog.at_level(logging.ERROR):
         async with scene(_GOOD) as of:
-            asked = [ask(number) for number in range(6)]
-            answers = [each async for each in of.gateway.stub.RerankBatch(asked)]
+            answers = await of.answers(*(ask(number) for number in range(6)))
     (failed,) = [each for each in answers if each.HasField("error")]
     assert (failed.request_id, failed.error.message) == ("r3", "internal error")
     assert failed.error.code == grpc.StatusCode.INTERNAL.value[0]
