@@ -7,6 +7,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.concurrency import in_the_background
+from gateway.connections import connection_options
 from gateway.events import Emit
 from gateway.inspecting import Inspecting
 from gateway.listening import AddressError, bound
@@ -115,6 +116,7 @@ class Server:
                 ("grpc.so_reuseport", int(self._shares_port)),
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
+                *connection_options(settings),
             ],
         )
         limits = Limits(
