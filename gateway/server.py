@@ -135,6 +135,7 @@ class Server:
                 reranking=reranking,
                 limits=limits,
                 most_open=settings.max_batch_in_flight,
+                max_bytes=settings.max_message_bytes,
                 room=self._shedding,
                 observer=observer,
             ),

@@ -57,6 +57,7 @@ class RerankBatch:
         reranking: The use case.
         limits: How much a request may bring.
         most_open: Of one stream at once.
+        max_bytes: Of one answer.
         room: In this process.
         observer: Watches each request.
 
@@ -68,12 +69,14 @@ class RerankBatch:
         reranking: Reranking,
         limits: Limits,
         most_open: int,
+        max_bytes: int,
         room: Room,
         observer: Observer,
     ) -> None:
         self._reranking = reranking
         self._limits = limits
         self._most_open = most_open
+        self._max_bytes = max_bytes
         self._room = room
         self._observer = observer
 
@@ -103,20 +106,29 @@ class RerankBatch:
     async def _response(
         self, item: "_Item", stream: "_Stream"
     ) -> rerank_service_pb2.RerankBatchResponse:
-        name, request = item.message.request_id, item.message.request
+        name = item.message.request_id
         with self._observer.item() as tell:
             try:
                 reranked = await self._reranking.rerank(self._ask(item, stream))
-                response = write_rerank(request, reranked)
+                response = rerank_service_pb2.RerankBatchResponse(
+                    request_id=name,
+                    response=write_rerank(item.message.request, reranked),
+                )
+                self._check_size(response)
             except Exception as error:  # noqa: BLE001 - as the guard does for a call: here one request ends, and no other
                 refused = _error(refusal_of(error))
                 return rerank_service_pb2.RerankBatchResponse(
                     request_id=name, error=refused
                 )
             tell(reranked)
-        return rerank_service_pb2.RerankBatchResponse(
-            request_id=name, response=response
-        )
+        return response
+
+    def _check_size(self, response: rerank_service_pb2.RerankBatchResponse) -> None:
+        """Refuse what gRPC would not send: it would end the whole stream."""
+        size = response.ByteSize()
+        if size > self._max_bytes:
+            words = f"their answer has {size} bytes, at most {self._max_bytes} are sent"
+            raise InvalidRequest((Violation("documents", words),))
 
     def _ask(self, item: "_Item", stream: "_Stream") -> Rerank:
         """Check a request, and tell all that is wrong with it and with its id."""

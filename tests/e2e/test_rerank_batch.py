@@ -399,6 +399,23 @@ async def test_what_is_no_message_ends_nothing_but_itself(
         assert await call.code() is grpc.StatusCode.OK
 
 
+async def test_an_answer_too_large_to_be_sent_ends_nothing_but_itself() -> None:
+    async with scene(_GOOD, max_message_bytes=32 * 1024) as of:
+        documents = [document_pb2.Document(text=f"a {place}") for place in range(1000)]
+        large = Request(query="q", documents=documents, top_k=1000)
+        answers = {
+            each.request_id: each
+            for each in await of.answers(
+                Ask(request_id="large", request=large), ask(1), ask(2)
+            )
+        }
+    error = answers["large"].error
+    assert error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert [each.field for each in error.violations] == ["documents"]
+    assert answers["r1"].HasField("response")
+    assert answers["r2"].HasField("response")
+
+
 async def test_a_bug_is_that_of_one_request(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
