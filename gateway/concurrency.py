@@ -8,17 +8,24 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def all_of(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
-    """Run all to their end and give their results in order.
+@asynccontextmanager
+async def together() -> AsyncIterator[asyncio.TaskGroup]:
+    """Let tasks run beside the block, and end with all of them.
 
-    When one fails, the others are cancelled and awaited, and its plain exception is
-    raised: never a group, so that callers can catch what they know.
+    When one fails, the block and the others are cancelled and awaited, and its plain
+    exception is raised: never a group, so that callers can catch what they know.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in coroutines]
+            yield group
     except BaseExceptionGroup as failed:
         raise _first(failed) from None
+
+
+async def all_of(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
+    """Run all to their end and give their results in order; when one fails, as above."""
+    async with together() as group:
+        tasks = [group.create_task(each) for each in coroutines]
     return [task.result() for task in tasks]
 
 

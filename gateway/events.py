@@ -127,6 +127,12 @@ class CallEnded:
     attempts: int = 0
     stages: tuple[tuple[str, float], ...] = ()
     """Each with its seconds, in the order in which they are applied."""
+    requests: int = 0
+    """That were answered, of a call that brings many; all but `fallback` is empty then."""
+    refused: int = 0
+    """Of these, those that were answered by an error."""
+    fell_back: int = 0
+    """Of these, those of which some stage did less than was asked."""
 
 
 Event = (

@@ -71,6 +71,9 @@ class Observer(Protocol):
     def call(self, call: Call, /) -> AbstractContextManager[Answering]:
         """Watch one RPC."""
 
+    def item(self) -> AbstractContextManager[Tell[Reranked]]:
+        """Watch one of the many requests of a call; what is done for it is done within."""
+
     def retrieval(
         self, *, requested: str
     ) -> AbstractContextManager[Tell["Candidates"]]:
@@ -136,6 +139,10 @@ class Unobserved:
     def call(self, _: Call, /) -> AbstractContextManager[Answering]:
         """Look away."""
         return _UNWATCHED
+
+    def item(self) -> AbstractContextManager[Tell[Reranked]]:
+        """Look away."""
+        return _IGNORED
 
     def retrieval(self, **_: object) -> AbstractContextManager[Tell["Candidates"]]:
         """Look away."""

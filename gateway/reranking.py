@@ -18,6 +18,8 @@ class Route:
     """A name that callers use for one way of reranking."""
 
     scorer: Scorer
+    backends: tuple[str, ...]
+    """Their names, in the order in which they are asked."""
     timeout_s: float
     top_k: int | None
     min_score: float | None
@@ -86,9 +88,7 @@ class Reranking:
             RerankFailed: No backend scored, and the order is not to be kept.
 
         """
-        route = self._routes.get(ask.route)
-        if route is None:
-            raise UnknownRoute(ask.route)
+        route = self._route(ask.route)
         began = asyncio.get_running_loop().time()
         latest, earliest = self._times(ask, route, began)
         with self._observer.rerank(ask, budget_s=latest - began) as tell:
@@ -109,6 +109,15 @@ class Reranking:
             tell(reranked)
             return reranked
 
+    def backends(self, route: str) -> tuple[str, ...]:
+        """Name those that a route asks, in that order.
+
+        Raises:
+            UnknownRoute: The route is not configured.
+
+        """
+        return self._route(route).backends
+
     def budget(self, ask: Rerank) -> Callable[[float | None], float]:
         """Give what tells how long the same call may take, if it comes again.
 
@@ -123,6 +132,12 @@ class Reranking:
             return min(timeout_s, remaining_s - kept_s(remaining_s))
 
         return budget_s
+
+    def _route(self, name: str) -> Route:
+        route = self._routes.get(name)
+        if route is None:
+            raise UnknownRoute(name)
+        return route
 
     async def _scored(
         self,

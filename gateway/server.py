@@ -7,6 +7,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.concurrency import in_the_background
+from gateway.connections import connection_options
 from gateway.events import Emit
 from gateway.inspecting import Inspecting
 from gateway.listening import AddressError, bound
@@ -20,6 +21,7 @@ from gateway.rpc import (
     reflection,
     rerank_service,
     search_service,
+    tei_service,
 )
 from gateway.rpc.backend_service import BackendService
 from gateway.rpc.calls import Calls
@@ -29,9 +31,11 @@ from gateway.rpc.health import Health
 from gateway.rpc.recollection import Recollection
 from gateway.rpc.reflection import enable_reflection
 from gateway.rpc.requests import Limits
+from gateway.rpc.rerank_batch import RerankBatch
 from gateway.rpc.rerank_service import RerankService, add_rerank_service
 from gateway.rpc.search_service import SearchService
 from gateway.rpc.shedding import Shedding
+from gateway.rpc.tei_service import TeiService, add_tei_service
 from gateway.searching import Searching
 from gateway.settings import ServerSettings
 from gateway.siblings import ALONE, Siblings
@@ -112,6 +116,7 @@ class Server:
                 ("grpc.so_reuseport", int(self._shares_port)),
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
+                *connection_options(settings),
             ],
         )
         limits = Limits(
@@ -124,6 +129,14 @@ class Server:
                 reranking=reranking,
                 limits=limits,
                 answers=Recollection(max_bytes=max_answer_bytes),
+                observer=observer,
+            ),
+            RerankBatch(
+                reranking=reranking,
+                limits=limits,
+                most_open=settings.max_batch_in_flight,
+                max_bytes=settings.max_message_bytes,
+                room=self._shedding,
                 observer=observer,
             ),
             self._server,
@@ -140,9 +153,20 @@ class Server:
         backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
             self._backends, self._server
         )
+        self._services: tuple[str, ...] = _SERVICES
+        if settings.tei:
+            self._services = (*_SERVICES, *tei_service.SERVICES)
+            tei = TeiService(
+                reranking=reranking,
+                inspecting=inspecting,
+                limits=limits,
+                max_calls=settings.max_calls,
+                max_bytes=settings.max_message_bytes,
+            )
+            add_tei_service(tei, self._server)
         self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        enable_reflection((*_SERVICES, health.SERVICE), self._server)
+        enable_reflection((*self._services, health.SERVICE), self._server)
 
     @property
     def in_flight(self) -> int:
@@ -172,7 +196,7 @@ class Server:
         except RuntimeError as error:
             message = f"cannot listen on {address}"
             raise AddressError(message) from error
-        for service in _SERVICES:
+        for service in self._services:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         await self._watching.enter_async_context(in_the_background(self._lag.watch()))

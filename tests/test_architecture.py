@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.scorer.Usage",
     },
     "concurrency": set(),
+    "connections": {"settings.ServerSettings"},
     "departures": set(),
     "listening": set(),
     "loop_lag": set(),
@@ -82,6 +83,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.errors",
         "backends.scorer.CacheMode",
         "backends.scorer.CacheWish",
+        "concurrency",
         "events",
         "observing",
         "retrieval.filter",
@@ -116,6 +118,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "rpc",
         "settings",
         "concurrency",
+        "connections",
         "events",
         "listening",
         "loop_lag",
@@ -199,16 +202,20 @@ HOMES: dict[str, set[str]] = {
     "redis": {"layers.redis_memory"},
     "rerank": {"rpc", "server", "cli", "telemetry"},
     "rich": {"cli"},
-    "tei": {"backends.dialects.tei_grpc"},
+    "tei": {
+        "backends.dialects.tei_grpc",
+        "rpc.tei_messages",
+        "rpc.tei_service",
+    },
     "tokenizers": {"backends.local"},
     "typer": {"cli"},
     "uvloop": {"cli"},
 }
 """By library: where in the gateway it may be imported."""
 
-EDGES = {"rpc.guard", "telemetry.aside"}
-"""Where a call ends, and where others' code runs in a thread of its own: whatever is raised
-there, nobody else would hear of it."""
+EDGES = {"rpc.guard", "rpc.rerank_batch", "telemetry.aside"}
+"""Where a call ends, or one request of a batch, and where others' code runs in a thread of
+its own: whatever is raised there, nobody else would hear of it."""
 
 NO_NAMES = {"utils", "helpers", "common", "base", "core", "misc", "manager"}
 MOST_LINES = 300

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.concurrency import all_of, ended, in_the_background
+from gateway.concurrency import all_of, ended, in_the_background, together
 from tests.support.scorers import now
 
 
@@ -172,3 +172,40 @@ async def test_a_bug_in_what_runs_beside_a_block_comes_to_light() -> None:
     with pytest.raises(ZeroDivisionError):
         async with in_the_background(stumbles()):
             await asyncio.sleep(1)
+
+
+async def test_who_fails_ends_the_block_and_all_beside_it() -> None:
+    error, other = ValueError("lost"), Noting()
+
+    async def all_three() -> None:
+        async with together() as group:
+            group.create_task(other.wait())
+            group.create_task(failing(error, 0.1))
+            await asyncio.sleep(3600)
+
+    with pytest.raises(ValueError, match="lost") as raised:
+        await all_three()
+    assert raised.value is error
+    assert other.ended
+
+
+async def test_the_block_waits_for_all_beside_it() -> None:
+    async with together() as group:
+        task = group.create_task(giving(7, 0.5))
+    assert task.result() == 7
+
+
+async def test_who_is_cancelled_leaves_nothing_beside_it() -> None:
+    other = Noting()
+
+    async def both() -> None:
+        async with together() as group:
+            group.create_task(other.wait())
+            await asyncio.sleep(3600)
+
+    task = asyncio.create_task(both())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert other.ended

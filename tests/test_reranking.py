@@ -73,6 +73,7 @@ def use_case(
 ) -> Reranking:
     route = Route(
         scorer=Fallback(scorers),
+        backends=(),
         timeout_s=timeout_s,
         top_k=top_k,
         min_score=min_score,

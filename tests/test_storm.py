@@ -172,6 +172,7 @@ async def storm() -> Storm:
         routes={
             name: Route(
                 scorer=chain_of_all,
+                backends=(),
                 timeout_s=30.0,
                 top_k=None,
                 min_score=None,

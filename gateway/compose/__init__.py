@@ -190,6 +190,7 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
     return {
         name: Route(
             scorer=Fallback(tuple(backends[each].scorer for each in route.backends)),
+            backends=tuple(route.backends),
             timeout_s=route.timeout_s,
             top_k=route.top_k,
             min_score=route.min_score,

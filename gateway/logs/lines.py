@@ -57,6 +57,11 @@ class CallLine(Told):
         call = self.call
         name = call.method.rpartition("/")[2]
         words = f"{name} {call.status} in {call.duration_s:.3f} s"
+        if call.requests:
+            return (
+                f"{words}: {call.requests} requests, {call.refused} refused, "
+                f"{call.fell_back} fell back"
+            )
         if not call.outcome:
             return words
         words += f": {call.outcome}"
@@ -88,6 +93,9 @@ class CallLine(Told):
             "status": call.status,
             "duration_s": round(call.duration_s, 6),
         }
+        if call.requests:
+            for name in ("requests", "refused", "fell_back", "fallback"):
+                fields[name] = getattr(call, name)
         if not call.outcome:
             return fields
         for name in ("outcome", "search_method", "fallback"):

@@ -95,7 +95,8 @@ class EventLog:
     def _call(self, call: CallEnded) -> None:
         if self._calls == "none" or call.method.startswith(_NEVER_TOLD):
             return
-        if self._calls == "failed" and call.status == "OK" and not call.fallback:
+        went_well = call.status == "OK" and not call.fallback and not call.refused
+        if self._calls == "failed" and went_well:
             return
         level = logging.WARNING if call.status in _SERVER_ERRORS else logging.INFO
         if _log.isEnabledFor(level):

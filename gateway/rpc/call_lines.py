@@ -4,11 +4,12 @@ Every call pays for this: it reads few fields, and no result.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.events import CallEnded
-from gateway.rpc.recollection import Recalled
+from gateway.rpc.written import Written
 from rerank.v1 import execution_pb2, rerank_service_pb2, search_service_pb2
 
 Answer = rerank_service_pb2.RerankResponse | search_service_pb2.SearchResponse
@@ -29,7 +30,7 @@ STAGE_OUTCOMES = _short(execution_pb2.StageOutcome.items(), "STAGE_OUTCOME_")
 
 def answer_in(response: object) -> Answer | None:
     """Find the ranked answer in what was sent, if it is one."""
-    if isinstance(response, Recalled):
+    if isinstance(response, Written):
         return response.answer
     if isinstance(response, Answer):
         return response
@@ -43,6 +44,36 @@ def seconds_of(duration: Duration) -> float:
     return duration.seconds + duration.nanos / 1_000_000_000
 
 
+@dataclass(slots=True)
+class Batch:
+    """What became of the requests of a `RerankBatch`."""
+
+    requests: int = 0
+    refused: int = 0
+    fell_back: int = 0
+
+    def add(self, response: rerank_service_pb2.RerankBatchResponse) -> None:
+        """Count one that was answered."""
+        self.requests += 1
+        self.refused += response.HasField("error")
+        self.fell_back += response.response.fallback_triggered
+
+
+def last_of(before: object, response: object) -> object:
+    """Give what a line is read from: the last message sent, or all of a batch.
+
+    Args:
+        before: The same without this message.
+        response: A message to the caller.
+
+    """
+    if not isinstance(response, rerank_service_pb2.RerankBatchResponse):
+        return response
+    batch = before if isinstance(before, Batch) else Batch()
+    batch.add(response)
+    return batch
+
+
 def call_ended(
     method: str, status: str, duration_s: float, response: object = None
 ) -> CallEnded:
@@ -52,9 +83,19 @@ def call_ended(
         method: `package.Service/Method`.
         status: The name of the status that the caller got.
         duration_s: How long it took.
-        response: The last message that the caller got; None: there was none.
+        response: As `last_of` gives it; None: the caller got none.
 
     """
+    if isinstance(response, Batch):
+        return CallEnded(
+            method,
+            status,
+            duration_s,
+            fallback=response.fell_back > 0,
+            requests=response.requests,
+            refused=response.refused,
+            fell_back=response.fell_back,
+        )
     answer = answer_in(response)
     if answer is None:
         return CallEnded(method, status, duration_s)
@@ -77,7 +118,7 @@ def call_ended(
         scored=scored,
         cached=execution.cached_count,
         returned=(
-            response.returned if isinstance(response, Recalled) else len(answer.results)
+            response.returned if isinstance(response, Written) else len(answer.results)
         ),
         attempts=len(execution.attempts),
         stages=tuple(

@@ -9,18 +9,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, aclosing
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 
 import grpc
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 
 from gateway.events import Emit
 from gateway.observing import Answering, Call, CallEnd, Observer, trace_id
-from gateway.rpc.call_lines import call_ended
+from gateway.rpc.call_lines import call_ended, last_of
 from gateway.rpc.debugging import METADATA as DEBUG
 from gateway.rpc.debugging import asks_for_debug, debug_words
 from gateway.rpc.handlers import Handler, behaviour_of, with_behaviour
-from gateway.rpc.recollection import Recalled
+from gateway.rpc.written import Written
 
 # Quoted: at run time, grpc's classes take no type arguments.
 _Context: TypeAlias = "ServicerContext[Any, Any]"
@@ -78,7 +78,7 @@ class Calls(ServerInterceptor):
             # could be anything.
             with self._observer.call(Call(_NO_SUCH_METHOD, metadata)) as watching:
                 watching.ended(CallEnd("UNIMPLEMENTED", 0.0))
-            self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0, None))
+            self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0))
             return None
         debug = self._allow_debug and asks_for_debug(metadata)
 
@@ -128,8 +128,8 @@ class _Watched:
 
     def answered(self, request: object, response: object) -> None:
         """Look at a message that goes to the caller."""
-        self._last = response
-        seen = response.answer if isinstance(response, Recalled) else response
+        self._last = last_of(self._last, response)
+        seen = response.answer if isinstance(response, Written) else response
         self._watching.answered(request, seen)
         if self._debug:
             self._add_trailer(*((DEBUG, line) for line in debug_words(response)))
@@ -165,6 +165,22 @@ class _Watched:
         self._context.set_trailing_metadata((*trailer, *more))
 
 
+class _Heard:
+    """A context by which a handler may write its answers itself, and they are seen."""
+
+    def __init__(self, context: _Context, watching: _Watched, request: object) -> None:
+        self._context = context
+        self._watching = watching
+        self._request = request
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._context, name)
+
+    async def write(self, response: object) -> None:
+        self._watching.answered(self._request, response)
+        await self._context.write(response)
+
+
 _BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -188,7 +204,8 @@ def _often(handler: Handler, watched: Callable[[_Context], _Watched]) -> _Handle
     async def answer(request: object, context: _Context) -> AsyncIterator[object]:
         with watched(context) as watching:
             # A generator of ours: what a caller who leaves leaves behind is ended here.
-            async with aclosing(behaviour(request, context)) as responses:
+            heard = cast("_Context", _Heard(context, watching, request))
+            async with aclosing(behaviour(request, heard)) as responses:
                 async for response in responses:
                     watching.answered(request, response)
                     yield response

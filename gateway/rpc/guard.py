@@ -18,7 +18,8 @@ from grpc.aio import (
 
 from gateway.errors import GatewayError, InvalidRequest, Violation
 from gateway.rpc.handlers import behaviour_of, with_behaviour
-from gateway.rpc.status import internal, to_status
+from gateway.rpc.refusal import INTERNAL, Refusal, to_refusal
+from gateway.rpc.status import to_status
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _UNREADABLE = object()
 class Guard(ServerInterceptor):
     """Turns every exception of every handler into a status.
 
-    What we raise on purpose becomes the status that `gateway.rpc.status` gives it;
+    What we raise on purpose becomes what `gateway.rpc.refusal` makes of it;
     anything else is a bug: INTERNAL for the caller, type and place for the log.
     """
 
@@ -124,8 +125,17 @@ async def _refuse(context: _Context, error: Exception) -> NoReturn:
         raise error
     if context.done() or context.cancelled() or _means_that_nobody_is_there(error):
         _end_quietly(error)
+    await abort(context, to_status(refusal_of(error)))
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Say what an exception is to a caller.
+
+    What we raise on purpose is what it says; anything else is a bug, of which the caller
+    learns nothing and the log its type and places.
+    """
     if isinstance(error, GatewayError):
-        await abort(context, to_status(error))
+        return to_refusal(error)
     # Its message may quote a document or a key, and so may the lines of its traceback
     # that show values: the log gets the type and the places alone.
     places = " < ".join(
@@ -133,7 +143,7 @@ async def _refuse(context: _Context, error: Exception) -> NoReturn:
         for frame in reversed(traceback.extract_tb(error.__traceback__))
     )
     _log.error("a bug: %s at %s", type(error).__name__, places)
-    await abort(context, internal())
+    return INTERNAL
 
 
 async def abort(context: _Context, status: grpc.Status) -> NoReturn:

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from gateway.contract import Execution, Outcome, Reranked
 from gateway.rpc.responses import write_execution
+from gateway.rpc.written import Written
 from rerank.v1 import rerank_service_pb2
 
 Counted = Callable[[float, float | None], None]
@@ -28,16 +29,10 @@ _BYTES_PER_PLACE = 36
 _BYTES_PER_ANSWER = 3000
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """An answer that was remembered as a whole."""
+class Recalled(Written):
+    """An answer that was remembered as a whole; `answer` is without its results."""
 
-    data: bytes
-    """As it goes to the caller."""
-    answer: rerank_service_pb2.RerankResponse
-    """The same without its results."""
-    returned: int
-    """How many results it has."""
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from gateway.rpc.debugging import asks_for_debug
 from gateway.rpc.guard import unreadable
 from gateway.rpc.recollection import Counted, Recalled, Recollection
 from gateway.rpc.requests import Limits, read_rerank
+from gateway.rpc.rerank_batch import RerankBatch
 from gateway.rpc.responses import write_rerank
 from rerank.v1 import rerank_service_pb2
 
@@ -26,7 +26,7 @@ SERVICE = "rerank.v1.RerankService"
 
 
 class RerankService:
-    """Orders the documents that a caller brings.
+    """Orders the documents that a caller brings, one request a call.
 
     Args:
         reranking: The use case.
@@ -88,25 +88,17 @@ class RerankService:
         budget_s = self._reranking.budget(ask)
         return lambda took_s, remaining_s: count(took_s, budget_s(remaining_s))
 
-    async def rerank_batch(
-        self,
-        _: AsyncIterator[rerank_service_pb2.RerankBatchRequest],
-        context: "ServicerContext[Any, Any]",
-    ) -> AsyncIterator[rerank_service_pb2.RerankBatchResponse]:
-        """Refuse: this server does not batch."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "RerankBatch is not served")
-        yield rerank_service_pb2.RerankBatchResponse()  # makes this a generator
 
-
-def add_rerank_service(service: RerankService, server: grpc.aio.Server) -> None:
-    """Let a server serve it: what protoc generates reads every request first."""
+def add_rerank_service(
+    service: RerankService, batch: RerankBatch, server: grpc.aio.Server
+) -> None:
+    """Let a server serve both: what protoc generates reads every request first."""
     unary: Any = grpc.unary_unary_rpc_method_handler
     stream: Any = grpc.stream_stream_rpc_method_handler
     handlers = {
         "Rerank": unary(service.rerank, response_serializer=_written),
         "RerankBatch": stream(
-            service.rerank_batch,
-            request_deserializer=rerank_service_pb2.RerankBatchRequest.FromString,
+            batch.answer_all,
             response_serializer=rerank_service_pb2.RerankBatchResponse.SerializeToString,
         ),
     }

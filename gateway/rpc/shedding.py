@@ -8,7 +8,8 @@ import grpc
 from grpc.aio import ServerInterceptor, ServicerContext
 
 from gateway.rpc.guard import abort
-from gateway.rpc.status import overloaded
+from gateway.rpc.refusal import overloaded
+from gateway.rpc.status import to_status
 
 # Quoted: at run time, grpc's classes take no type arguments.
 _Context: TypeAlias = "ServicerContext[Any, Any]"
@@ -53,7 +54,7 @@ class Shedding(ServerInterceptor):
         service = handler_call_details.method.rpartition("/")[0].lstrip("/")
         if service in self._exempt:
             return await continuation(handler_call_details)
-        if self._calls >= self._max_calls:
+        if self._is_full():
             limit = str(self._max_calls)
             return _refusing(f"{limit} calls are in flight", limit=limit)
         lag_s = self._lag_s()
@@ -69,19 +70,31 @@ class Shedding(ServerInterceptor):
         """Calls in flight that count."""
         return self._calls
 
+    def has_room(self) -> bool:
+        """Tell whether a new call would be served."""
+        return not self._is_full() and self._lag_s() <= self._max_lag_s
+
+    def more(self) -> None:
+        """Count what is no call, and costs as much."""
+        self._calls += 1
+
+    def less(self) -> None:
+        """Count one of these less."""
+        self._calls -= 1
+
+    def _is_full(self) -> bool:
+        return self._calls >= self._max_calls
+
     def _count(self) -> None:
         # gRPC runs each call, from here to its end, in one task. A handler would not do
         # to count in: a caller who leaves while his message is read never gets there.
         task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._calls += 1
-        task.add_done_callback(self._uncount)
-
-    def _uncount(self, _: object) -> None:
-        self._calls -= 1
+        self.more()
+        task.add_done_callback(lambda _: self.less())
 
 
 def _refusing(message: str, **metadata: str) -> _Handler:
-    status = overloaded(message, metadata)
+    status = to_status(overloaded(message, metadata))
 
     async def refuse(_: object, context: _Context) -> None:
         await abort(context, status)

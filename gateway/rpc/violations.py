@@ -1,5 +1,7 @@
 """Collect every mistake in a request, and tell all of them at once."""
 
+from collections.abc import Iterator, Sequence
+
 from gateway.errors import InvalidRequest, Violation
 
 
@@ -23,6 +25,18 @@ class Violations:
         """Raise `InvalidRequest` with all of them, if there are any."""
         if self._found:
             raise InvalidRequest(tuple(self._found))
+
+
+def at_most(limit: int, violations: Sequence[Violation]) -> Iterator[Violation]:
+    """Give the first of them, as many as have so many characters, and how many more."""
+    size = 0
+    for place, violation in enumerate(violations):
+        size += len(violation.field) + len(violation.description) + 8
+        if size > limit:
+            left = len(violations) - place - 1
+            yield Violation(violation.field, f"and {left} more violations")
+            return
+        yield violation
 
 
 def bytes_over(limit: int, *texts: str) -> bool:

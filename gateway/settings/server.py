@@ -43,8 +43,27 @@ class ServerSettings(Section):
     max_calls: Count = 1000
     """Calls in flight; what comes on top is refused at once. Of several workers, each
     refuses what is beyond its part."""
+    max_batch_in_flight: Count = 16
+    """Requests of one RerankBatch that are served at once; beyond its first one, each counts
+    as a call in flight, and where there is no room for it, it waits."""
     max_lag_s: Seconds = 1.0
     """New calls are refused while the process comes to its work later than this."""
+    keepalive_s: Seconds = 30.0
+    """A connection on which nothing came for so long is asked whether somebody is there: half
+    of what load balancers allow that forget the soonest (60 s; AWS ALB, nginx)."""
+    keepalive_timeout_s: Seconds = 20.0
+    """How long that answer may take, then the connection is closed. gRPC's own default."""
+    min_ping_interval_s: Seconds = 5.0
+    """Callers may ask the same as often as this; who does it more often is cut off by gRPC
+    (`too_many_pings`). Half of what is the least in grpc-go, 10 s."""
+    max_connection_age_s: Annotated[float, Field(ge=0, le=86400)] = 600.0
+    """After so long, more or less a tenth, a caller is told to open another connection, and
+    so finds servers that came meanwhile. No call is harmed. 0: never."""
+    max_connection_age_grace_s: Annotated[float, Field(ge=0, le=86400)] | None = None
+    """How long the calls of an old connection may go on; unset: as long as they take."""
+    tei: bool = True
+    """Whether `tei.v1.Rerank` and `tei.v1.Info` are served too, for callers who speak to a
+    text-embeddings-inference."""
     allow_debug: bool = False
     """Whether a caller may ask, with the metadata `x-rerank-debug: 1`, to be told in words
     how an answer came about."""

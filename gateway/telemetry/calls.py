@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from opentelemetry.util.types import AttributeValue
 
@@ -14,7 +14,7 @@ from gateway.telemetry.results import arrays
 from gateway.telemetry.spans import Open, Spans
 from rerank.v1 import execution_pb2, rerank_service_pb2, search_service_pb2
 
-_NO_RERANK = "none"
+NO_RERANK = "none"
 _MESSAGE = "rerank_gateway.message.sent"
 
 
@@ -30,6 +30,15 @@ _REASONS = {
     for name, number in execution_pb2.FallbackReason.items()
     if number
 }
+
+
+class Asking(Protocol):
+    """What a rerank is done for."""
+
+    requested: str
+    """The method of the answer if all that was asked for succeeds."""
+    cache_result: str
+    """How the memory of scores took part."""
 
 
 class CallWatch:
@@ -52,7 +61,10 @@ class CallWatch:
         "_open",
         "_spans",
         "cache_result",
+        "fell_back",
+        "refused",
         "requested",
+        "requests",
     )
 
     def __init__(
@@ -64,11 +76,15 @@ class CallWatch:
         self._call = call
         self._answer: Answer | None = None
         self.requested = ""
-        """The method of the answer if all that was asked for succeeds."""
-        self.cache_result = _NO_RERANK
-        """How the memory of scores took part."""
+        self.cache_result = NO_RERANK
+        self.requests = 0
+        """Of one that brings many: how many there were."""
+        self.refused = 0
+        """Of these, those whose answer was an error."""
+        self.fell_back = 0
+        """Of these, those whose answer says that something degraded."""
         self._open: Open
-        self._before: CallWatch | None
+        self._before: Asking | None
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -129,6 +145,10 @@ class CallWatch:
             said: dict[str, AttributeValue] = {semconv.RPC_STATUS: end.status}
             if self.requested:
                 said[semconv.REQUESTED_METHOD] = self.requested
+            if self.requests:
+                said[semconv.REQUESTS] = self.requests
+                said[semconv.REFUSED] = self.refused
+                said[semconv.FELL_BACK] = self.fell_back
             if answer is not None:
                 self._add_answer(said, answer)
             self._open.say(said)
@@ -165,8 +185,8 @@ class CallWatch:
             said |= arrays(answer.results, with_ids=self._content.ids)
 
 
-current: ContextVar[CallWatch | None] = ContextVar("call", default=None)
-"""The call that is served here."""
+current: ContextVar[Asking | None] = ContextVar("call", default=None)
+"""The call, or the request of one that brings many, that is served here."""
 
 
 def _query_of(request: object) -> str:

@@ -8,6 +8,7 @@ from gateway.telemetry.attempts import AttemptWatch
 from gateway.telemetry.calls import CallWatch
 from gateway.telemetry.content import Content
 from gateway.telemetry.instruments import Instruments
+from gateway.telemetry.items import ItemWatch
 from gateway.telemetry.reranks import RerankWatch
 from gateway.telemetry.spans import Spans, link_to
 from gateway.telemetry.stages import DiversityWatch, RetrievalWatch
@@ -46,6 +47,10 @@ class Telemetry:
     def call(self, call: Call, /) -> CallWatch:
         """Watch one RPC."""
         return CallWatch(self._spans, self._instruments, self._content, call)
+
+    def item(self) -> ItemWatch:
+        """Watch one of the many requests of a call."""
+        return ItemWatch(self._instruments, calls.current.get())
 
     def retrieval(self, *, requested: str) -> RetrievalWatch:
         """Watch stage 1 of a search."""

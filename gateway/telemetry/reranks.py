@@ -15,7 +15,7 @@ from gateway.observing import Count
 from gateway.ranking import method
 from gateway.ranking.normalize import Scale
 from gateway.telemetry import calls, semconv
-from gateway.telemetry.calls import CallWatch
+from gateway.telemetry.calls import Asking
 from gateway.telemetry.content import Content
 from gateway.telemetry.instruments import CacheResult, Instruments, RerankEnd
 from gateway.telemetry.rank_change import COMPARED, displacement
@@ -38,7 +38,7 @@ class RerankWatch:
         content: What may be shown.
         ask: What is asked.
         budget_s: How long it may take.
-        call: The RPC that it is a part of; None: of none.
+        call: What it is done for; None: nobody knows.
 
     """
 
@@ -66,7 +66,7 @@ class RerankWatch:
         *,
         ask: Rerank,
         budget_s: float,
-        call: CallWatch | None,
+        call: Asking | None,
     ) -> None:
         self._call = call
         self._before: RerankWatch | None

@@ -15,6 +15,8 @@ from gateway.telemetry.exporting import Delivery
 
 _MOST_TRACES = 2000
 """That wait for their end at once. Each of a few kilobytes."""
+_MOST_SPANS = 2000
+"""Of one trace that wait: a `RerankBatch` may have any number."""
 
 _NANOS = 1_000_000_000
 _RANDOM_PART = 2**56
@@ -68,7 +70,13 @@ class Tail(SpanProcessor):
             if self._kept.get(trace):
                 self._after.on_end(span)
             return
-        self._waiting.setdefault(trace, []).append(span)
+        waiting = self._waiting.setdefault(trace, [])
+        if len(waiting) < _MOST_SPANS or _is_call(span):
+            waiting.append(span)
+        else:
+            self._delivery.refused += 1
+            if _is_notable(span):  # what is left of its trace will be looked at
+                self._kept[trace] = True
         if _is_call(span):
             self._calls[trace] -= 1
             if not self._calls[trace]:

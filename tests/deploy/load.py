@@ -139,6 +139,7 @@ async def busy(channel: grpc.aio.Channel, asked: Vendors, for_s: float) -> None:
             _fails if is_down else _at_first(fault, well)
         )
         await _call_in_all_ways(stub, caller, number)
+        await _refused(_nothing(channel))
         await asyncio.sleep(0.05)
 
 
@@ -174,14 +175,17 @@ async def _call_in_all_ways(
             )
         )
     await _refused(rerank(rerank_service_pb2.RerankRequest()))
-    await _refused(_batch(stub))
+    async for answer in stub.RerankBatch(
+        rerank_service_pb2.RerankBatchRequest(request_id=str(place), request=same)
+        for place in range(3)
+    ):
+        assert answer.HasField("response")
 
 
-async def _batch(stub: "rerank_service_pb2_grpc.RerankServiceAsyncStub") -> None:
-    """Call what is in the contract, and not served."""
-    call = stub.RerankBatch(iter([rerank_service_pb2.RerankBatchRequest()]))
-    async for _ in call:
-        pass
+async def _nothing(channel: grpc.aio.Channel) -> None:
+    """Call what there is not: an error of a server, and one that can be had at will."""
+    call: Any = channel.unary_unary("/rerank.v1.RerankService/Nothing")
+    await call(b"", timeout=PATIENCE_S)
 
 
 async def _refused(call: Awaitable[None]) -> None:

@@ -199,7 +199,13 @@ def _rerank(channel: Any) -> Any:
 
 
 def _rerank_batch(channel: Any) -> Any:
-    return rerank_service_pb2_grpc.RerankServiceStub(channel).RerankBatch()
+    stub = rerank_service_pb2_grpc.RerankServiceStub(channel)
+    return stub.RerankBatch(
+        rerank_service_pb2.RerankBatchRequest(
+            request_id=str(number), request=rerank_request(5, query=str(number))
+        )
+        for number in range(20)
+    )
 
 
 def _check_backend(channel: Any) -> Any:

@@ -501,9 +501,6 @@ async def test_other_refusals_stay_what_they_are(recalled: list[bool]) -> None:
             ):
                 error = await scene.refused(other.SerializeToString())
                 assert error.code() == code
-        batch = scene.gateway.stub.RerankBatch(timeout=_PATIENCE_S)
-        assert await batch.code() == grpc.StatusCode.UNIMPLEMENTED
-        assert await batch.details() == "RerankBatch is not served"
         assert timeless(await scene.ask(request)) == timeless(second)
     assert recalled[-1]
     assert sum(recalled) == 1

@@ -159,13 +159,6 @@ async def test_a_message_over_the_limit_is_refused(scene: Scene) -> None:
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_batches_are_not_served(scene: Scene) -> None:
-    # Nothing is sent: a write that meets the end of the call fails in the client.
-    call = scene.gateway.stub.RerankBatch(timeout=20)
-
-    assert await call.code() == grpc.StatusCode.UNIMPLEMENTED
-
-
 async def test_an_unknown_method_is_unimplemented(scene: Scene) -> None:
     method: Any = scene.gateway.channel.unary_unary(f"/{_SERVICE}/Search")
 

@@ -92,6 +92,29 @@ def test_a_call_without_an_answer_has_no_facts_of_one() -> None:
     }
 
 
+def test_a_call_that_brings_many_requests_says_what_became_of_them() -> None:
+    call = CallEnded(
+        "rerank.v1.RerankService/RerankBatch",
+        "OK",
+        0.1,
+        fallback=True,
+        requests=1000,
+        refused=3,
+        fell_back=12,
+    )
+    entry = Entry(CREATED, "INFO", "gateway", CallLine(call))
+    assert for_people(entry).endswith(
+        b"RerankBatch OK in 0.100 s: 1000 requests, 3 refused, 12 fell back\n"
+    )
+    line = orjson.loads(for_machines(entry))
+    assert set(line) == {
+        *("time", "level", "logger", "message"),
+        *("event", "method", "status", "duration_s"),
+        *("requests", "refused", "fell_back", "fallback"),
+    }
+    assert (line["requests"], line["refused"], line["fell_back"]) == (1000, 3, 12)
+
+
 def test_a_line_without_a_trace_names_none() -> None:
     entry = Entry(CREATED, "WARNING", "grpc", "something")
     assert "trace_id" not in orjson.loads(for_machines(entry))

@@ -38,6 +38,7 @@ FELL_BACK = CallEnded(
     attempts=1,
 )
 REFUSED = CallEnded(RERANK, "INVALID_ARGUMENT", 0.001)
+PARTLY = CallEnded(f"{RERANK}Batch", "OK", 0.1, requests=2, refused=1)
 
 
 @pytest.fixture(autouse=True)
@@ -150,8 +151,8 @@ async def test_what_happens_in_every_call_gets_no_line_of_its_own(
 @pytest.mark.parametrize(
     ("calls", "told"),
     [
-        ("all", [ANSWERED, FELL_BACK, REFUSED]),
-        ("failed", [FELL_BACK, REFUSED]),
+        ("all", [ANSWERED, FELL_BACK, REFUSED, PARTLY]),
+        ("failed", [FELL_BACK, REFUSED, PARTLY]),
         ("none", []),
     ],
 )
@@ -159,7 +160,7 @@ def test_the_settings_say_which_calls_get_their_line(
     caplog: pytest.LogCaptureFixture, calls: str, told: list[CallEnded]
 ) -> None:
     log = EventLog(LogSettings.model_validate({"calls": calls}))
-    for call in (ANSWERED, FELL_BACK, REFUSED):
+    for call in (ANSWERED, FELL_BACK, REFUSED, PARTLY):
         log(call)
     assert [facts(each)["status"] for each in caplog.records] == [
         each.status for each in told

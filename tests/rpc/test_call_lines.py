@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.events import CallEnded
-from gateway.rpc.call_lines import call_ended
+from gateway.rpc.call_lines import call_ended, last_of
 from rerank.v1 import (
     document_pb2,
     document_service_pb2,
@@ -148,3 +148,30 @@ def test_it_costs_little() -> None:
         times.append(time.perf_counter() - began)
     # A few microseconds, on a machine that does not do much else.
     assert min(times) < 50e-6
+
+
+def test_of_a_batch_all_requests_are_counted() -> None:
+    fine = rerank_service_pb2.RerankResponse()
+    degraded = rerank_service_pb2.RerankResponse(fallback_triggered=True)
+    error = rerank_service_pb2.RerankBatchError(code=3)
+    last: object = None
+    for each in (
+        rerank_service_pb2.RerankBatchResponse(request_id="a", response=fine),
+        rerank_service_pb2.RerankBatchResponse(request_id="b", response=degraded),
+        rerank_service_pb2.RerankBatchResponse(request_id="c", error=error),
+        rerank_service_pb2.RerankBatchResponse(request_id="d", error=error),
+    ):
+        last = last_of(last, each)
+    assert call_ended(METHOD, "CANCELLED", 0.25, last) == CallEnded(
+        METHOD,
+        "CANCELLED",
+        0.25,
+        fallback=True,
+        requests=4,
+        refused=2,
+        fell_back=1,
+    )
+
+
+def test_of_other_calls_the_last_message_counts() -> None:
+    assert last_of(reranked(), searched()) == searched()

@@ -34,6 +34,22 @@ async def runner_task() -> AsyncIterator[asyncio.Task[Any] | None]:
     yield asyncio.current_task()  # noqa: PT022 - it holds the loop open
 
 
+def test_what_is_no_call_takes_room_and_gives_it_back() -> None:
+    late_s = 0.0
+    shedding = Shedding(
+        max_calls=2, max_lag_s=1.0, lag_s=lambda: late_s, exempt=frozenset()
+    )
+    assert shedding.has_room()
+    shedding.more()
+    shedding.more()
+    assert not shedding.has_room()
+    shedding.less()
+    assert shedding.has_room()
+    late_s = 1.5
+    assert not shedding.has_room()
+    assert shedding.calls == 1
+
+
 class Scene:
     """A server whose calls wait until they may end."""
 

@@ -18,7 +18,8 @@ from gateway.errors import (
     UnknownRoute,
     Violation,
 )
-from gateway.rpc.status import internal, to_status
+from gateway.rpc.refusal import INTERNAL, to_refusal
+from gateway.rpc.status import to_status
 from rerank.v1 import error_reason_pb2, execution_pb2
 
 M = TypeVar("M", bound=Message)
@@ -26,6 +27,10 @@ M = TypeVar("M", bound=Message)
 # A client takes this much trailing metadata by default, and drops the whole status
 # where it is more.
 METADATA_BYTES = 8 * 1024
+
+
+def status_of(error: GatewayError) -> grpc.Status:
+    return to_status(to_refusal(error))
 
 
 def rich(status: grpc.Status) -> status_pb2.Status:
@@ -80,7 +85,7 @@ def failed(
 
 
 def test_the_callers_mistakes_are_an_invalid_argument_with_all_of_them() -> None:
-    status = to_status(
+    status = status_of(
         InvalidRequest(
             (
                 Violation("documents[3].text", "must have at most 20 bytes"),
@@ -106,7 +111,7 @@ def test_a_thousand_mistakes_still_arrive() -> None:
         Violation(f"documents[{number}].id", "must be unique, is that of documents[0]")
         for number in range(1000)
     )
-    status = to_status(InvalidRequest(violations))
+    status = status_of(InvalidRequest(violations))
     bad = detail(status, error_details_pb2.BadRequest)
     shown = len(bad.field_violations) - 1
     assert shown > 20
@@ -117,14 +122,14 @@ def test_a_thousand_mistakes_still_arrive() -> None:
 
 
 def test_an_unknown_route_is_not_found() -> None:
-    status = to_status(UnknownRoute("legal"))
+    status = status_of(UnknownRoute("legal"))
     assert status.code is grpc.StatusCode.NOT_FOUND
     assert status.details == "there is no route 'legal'"
     assert info(status) == ("ROUTE_NOT_FOUND", "rerank.v1", {"route": "legal"})
 
 
 def test_an_unknown_backend_is_not_found() -> None:
-    status = to_status(UnknownBackend("tei" * 1000))
+    status = status_of(UnknownBackend("tei" * 1000))
     assert status.code is grpc.StatusCode.NOT_FOUND
     reason, _, metadata = info(status)
     assert reason == "BACKEND_NOT_FOUND"
@@ -133,13 +138,13 @@ def test_an_unknown_backend_is_not_found() -> None:
 
 @pytest.mark.parametrize("letter", ["x", "ü", "🗄"])
 def test_the_name_of_a_route_of_any_length_still_arrives(letter: str) -> None:
-    status = to_status(UnknownRoute(letter * 100_000))
+    status = status_of(UnknownRoute(letter * 100_000))
     assert status.code is grpc.StatusCode.NOT_FOUND
     assert info(status)[2]["route"] == letter * 64 + "…"
 
 
 def test_a_failure_that_may_pass_is_unavailable_and_says_when_to_come_back() -> None:
-    status = to_status(failed(transient=True, retry_after_s=7.3))
+    status = status_of(failed(transient=True, retry_after_s=7.3))
     assert status.code is grpc.StatusCode.UNAVAILABLE
     assert info(status) == (
         "RERANK_FAILED",
@@ -155,32 +160,32 @@ def test_a_failure_that_may_pass_is_unavailable_and_says_when_to_come_back() -> 
 
 
 def test_without_a_word_from_the_backend_a_second_will_do() -> None:
-    retry = detail(to_status(failed(transient=True)), error_details_pb2.RetryInfo)
+    retry = detail(status_of(failed(transient=True)), error_details_pb2.RetryInfo)
     assert retry.retry_delay == Duration(seconds=1)
 
 
 def test_a_failure_for_good_is_a_failed_precondition_without_a_retry() -> None:
-    status = to_status(failed(transient=False))
+    status = status_of(failed(transient=False))
     assert status.code is grpc.StatusCode.FAILED_PRECONDITION
     kinds = [packed.TypeName() for packed in rich(status).details]
     assert kinds == ["google.rpc.ErrorInfo", "rerank.v1.Execution"]
 
 
 def test_a_failure_over_a_thousand_documents_still_arrives() -> None:
-    status = to_status(failed(transient=True, documents=1000))
+    status = status_of(failed(transient=True, documents=1000))
     execution = detail(status, execution_pb2.Execution)
     assert [each.backend for each in execution.attempts][-1] == "backend_999"
     assert not execution.unscored_indexes
 
 
 def test_a_bug_says_nothing_about_its_cause() -> None:
-    status = internal()
+    status = to_status(INTERNAL)
     assert status.code is grpc.StatusCode.INTERNAL
     assert status.details == "internal error"
     assert info(status) == ("INTERNAL", "rerank.v1", {})
 
 
 def test_an_error_of_a_kind_that_nobody_thought_of_is_a_bug() -> None:
-    status = to_status(GatewayError("secret"))
+    status = status_of(GatewayError("secret"))
     assert status.code is grpc.StatusCode.INTERNAL
     assert "secret" not in status.details

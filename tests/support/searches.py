@@ -79,6 +79,7 @@ async def scene(
         routes={
             "default": Route(
                 scorer=stage_two or Fallback((judge,)),
+                backends=(),
                 timeout_s=30.0,
                 top_k=None,
                 min_score=None,

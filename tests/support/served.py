@@ -250,6 +250,7 @@ def _route(
 ) -> Route:
     return Route(
         scorer=scorer,
+        backends=(),
         # None of the bounds that budgets are sorted by.
         timeout_s=4.2,
         top_k=top_k,

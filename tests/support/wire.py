@@ -83,6 +83,15 @@ def refused(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
     return info
 
 
+def violations(error: grpc.aio.AioRpcError) -> dict[str, str]:
+    """Give what is wrong with a request, by the path of the field."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # an error has what it reads of a call
+    assert status is not None
+    bad = error_details_pb2.BadRequest()
+    assert any(each.Unpack(bad) for each in status.details)
+    return {each.field: each.description for each in bad.field_violations}
+
+
 def read_results(
     results: Iterable[ranking_pb2.RankedDocument], *, relevance_weight: float
 ) -> tuple[Result, ...]:

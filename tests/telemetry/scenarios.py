@@ -508,10 +508,18 @@ async def an_unknown_method() -> Told:
 
 
 @scenario
-async def a_method_that_is_not_served() -> Told:
-    async with one_backend(GOOD) as (scene, _):
-        await scene.ask(
-            "rerank.v1.RerankService/RerankBatch", rerank_request(1), streams=True
+async def a_batch() -> Told:
+    async def play(exchange: Exchange) -> None:
+        fails = exchange.received.json["query"] == "fails"
+        await (DOWN if fails else GOOD)(exchange)
+
+    # One after the other, so that they are told in this order.
+    async with one_backend(play, server={"max_batch_in_flight": 1}) as (scene, _):
+        await scene.batch(
+            rerank_request(3),
+            rerank_service_pb2.RerankRequest(),
+            rerank_request(2, query="fails"),
+            rerank_request(2, query="fails", failure_policy=FAIL),
         )
     return scene.told
 

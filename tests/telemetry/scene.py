@@ -25,6 +25,7 @@ from tests.support.wire import calling
 RERANK = "rerank.v1.RerankService/Rerank"
 SEARCH = "rerank.v1.SearchService/Search"
 PROGRESSIVE = "rerank.v1.SearchService/SearchProgressive"
+BATCH = "rerank.v1.RerankService/RerankBatch"
 
 Answer = rerank_service_pb2.RerankResponse | search_service_pb2.SearchResponse
 Metadata = Sequence[tuple[str, str]]
@@ -33,6 +34,7 @@ _ANSWERS: dict[str, Any] = {
     RERANK: rerank_service_pb2.RerankResponse,
     SEARCH: search_service_pb2.SearchResponse,
     PROGRESSIVE: search_service_pb2.SearchProgressiveResponse,
+    BATCH: rerank_service_pb2.RerankBatchResponse,
 }
 
 
@@ -56,6 +58,13 @@ class Rpc:
         """Give the last one, if it is one with results."""
         last = self.answers[-1] if self.answers else None
         return last if isinstance(last, Answer) else None
+
+    @property
+    def counted(self) -> Sequence[Answer]:
+        """Give those that count as the answer of a call: of a batch, of each request."""
+        if self.method != BATCH:
+            return [self.answer] if self.answer is not None else []
+        return [each.response for each in self.answers if each.HasField("response")]
 
 
 @dataclass(slots=True)
@@ -117,6 +126,14 @@ class Scene:
         asked = search_service_pb2.SearchProgressiveRequest(search=request)
         return await self.ask(PROGRESSIVE, asked, streams=True, **more)
 
+    async def batch(self, *requests: rerank_service_pb2.RerankRequest) -> Rpc:
+        """Ask for many reranks over one stream."""
+        asked = [
+            rerank_service_pb2.RerankBatchRequest(request_id=str(place), request=each)
+            for place, each in enumerate(requests)
+        ]
+        return await self.ask(BATCH, asked, streams=True)
+
     async def ask(
         self,
         method: str,
@@ -134,7 +151,7 @@ class Scene:
 
         Args:
             method: `package.Service/Method`.
-            request: The message.
+            request: The message, or a list of them.
             timeout: The caller's deadline.
             metadata: What goes along.
             streams: It has several answers.
@@ -146,6 +163,8 @@ class Scene:
         """
         channel = self.gateway.channel
         make: Any = channel.unary_stream if streams else channel.unary_unary
+        if isinstance(request, list):
+            make = channel.stream_stream
         kind = _ANSWERS.get(method)
         call = make(
             f"/{method}",

@@ -283,7 +283,7 @@ async def test_the_method_is_that_of_the_metric(name: str) -> None:
         seen.collector.counts(catalogue.REQUEST_DURATION.name), semconv.SEARCH_METHOD
     )
     assert counted == Counter(
-        (rpc.answer.search_method,) for rpc in seen.rpcs if rpc.answer is not None
+        (answer.search_method,) for rpc in seen.rpcs for answer in rpc.counted
     )
 
 

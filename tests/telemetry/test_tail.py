@@ -247,6 +247,25 @@ def test_too_many_traces_at_once_cost_the_oldest_and_are_counted() -> None:
     ]
 
 
+@pytest.mark.parametrize("happens", [_nothing, _fails])
+def test_of_a_trace_without_end_the_first_spans_wait(
+    happens: Callable[[trace.Span, trace.Span], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "_MOST_SPANS", 2)
+    scene = Scene()
+    call = scene.call()
+    for number in range(4):
+        below = scene.below(call, f"below {number}")
+        if number == 3:
+            happens(call, below)
+        below.end(end_time=1)
+    assert scene.delivery.refused == 2
+    call.end(end_time=2)
+    # Also where that of which there is something to say found no room any more.
+    kept = ["below 0", "below 1", "call"] if happens is _fails else []
+    assert scene.kept.names == kept
+
+
 @pytest.mark.usefixtures("few")
 def test_it_remembers_only_so_much() -> None:
     scene = Scene()

@@ -111,6 +111,11 @@ class RerankStub:
                 request_serializer=tei_dot_v1_dot_tei__pb2.RerankRequest.SerializeToString,
                 response_deserializer=tei_dot_v1_dot_tei__pb2.RerankResponse.FromString,
                 _registered_method=True)
+        self.RerankStream = channel.stream_unary(
+                '/tei.v1.Rerank/RerankStream',
+                request_serializer=tei_dot_v1_dot_tei__pb2.RerankStreamRequest.SerializeToString,
+                response_deserializer=tei_dot_v1_dot_tei__pb2.RerankResponse.FromString,
+                _registered_method=True)
 
 
 class RerankServicer:
@@ -122,12 +127,23 @@ class RerankServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RerankStream(self, request_iterator, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RerankServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Rerank': grpc.unary_unary_rpc_method_handler(
                     servicer.Rerank,
                     request_deserializer=tei_dot_v1_dot_tei__pb2.RerankRequest.FromString,
+                    response_serializer=tei_dot_v1_dot_tei__pb2.RerankResponse.SerializeToString,
+            ),
+            'RerankStream': grpc.stream_unary_rpc_method_handler(
+                    servicer.RerankStream,
+                    request_deserializer=tei_dot_v1_dot_tei__pb2.RerankStreamRequest.FromString,
                     response_serializer=tei_dot_v1_dot_tei__pb2.RerankResponse.SerializeToString,
             ),
     }
@@ -157,6 +173,33 @@ class Rerank:
             target,
             '/tei.v1.Rerank/Rerank',
             tei_dot_v1_dot_tei__pb2.RerankRequest.SerializeToString,
+            tei_dot_v1_dot_tei__pb2.RerankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerankStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/tei.v1.Rerank/RerankStream',
+            tei_dot_v1_dot_tei__pb2.RerankStreamRequest.SerializeToString,
             tei_dot_v1_dot_tei__pb2.RerankResponse.FromString,
             options,
             channel_credentials,
