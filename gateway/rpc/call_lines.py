@@ -44,7 +44,12 @@ def seconds_of(duration: Duration) -> float:
 
 
 def call_ended(
-    method: str, status: str, duration_s: float, response: object = None
+    method: str,
+    status: str,
+    duration_s: float,
+    response: object = None,
+    *,
+    face: str = "",
 ) -> CallEnded:
     """Tell of a call that is over.
 
@@ -53,11 +58,12 @@ def call_ended(
         status: The name of the status that the caller got.
         duration_s: How long it took.
         response: The last message that the caller got; None: there was none.
+        face: Whose API the caller speaks; empty: gRPC.
 
     """
     answer = answer_in(response)
     if answer is None:
-        return CallEnded(method, status, duration_s)
+        return CallEnded(method, status, duration_s, face=face)
     execution = answer.execution
     scored = execution.scored_count
     # Where no rerank is wanted, it need not be the name of a route that there is.
@@ -66,6 +72,7 @@ def call_ended(
         method,
         status,
         duration_s,
+        face=face,
         outcome=OUTCOMES.get(execution.outcome, ""),
         search_method=answer.search_method,
         fallback=answer.fallback_triggered,
