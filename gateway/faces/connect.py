@@ -8,12 +8,14 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from typing import NotRequired
 
 import grpc
 import orjson
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
+from typing_extensions import TypedDict
 
 from gateway.errors import InvalidRequest, Violation
 from gateway.faces.exchange import Written
@@ -65,6 +67,25 @@ def methods() -> Iterator[MethodDescriptor]:
 def path_of(method: MethodDescriptor) -> str:
     """Give where an RPC is called."""
     return f"/{method.containing_service.full_name}/{method.name}"
+
+
+class Detail(TypedDict):
+    """A detail of an error."""
+
+    type: str
+    """The full name of a message."""
+    value: str
+    """Its bytes, in base64 without padding."""
+    debug: dict[str, object]
+    """The same for people."""
+
+
+class Error(TypedDict):
+    """What is wrong, as Connect writes it."""
+
+    code: str
+    message: str
+    details: NotRequired[list[Detail]]
 
 
 class ConnectCall:
@@ -125,14 +146,13 @@ class ConnectCall:
     def refuse(self, refusal: Refusal) -> Written:
         """Write an error."""
         code = _CODES.get(refusal.code, refusal.code.name.lower())
+        error: Error = {
+            "code": code,
+            "message": refusal.message,
+            "details": [_detail(*each) for each in refusal.details],
+        }
         return Written(
-            orjson.dumps(
-                {
-                    "code": code,
-                    "message": refusal.message,
-                    "details": [_detail(*each) for each in refusal.details],
-                }
-            ),
+            orjson.dumps(error),
             status=refusal.status
             or _STATUSES.get(refusal.code)
             or refusal.status_in({}),
@@ -170,13 +190,12 @@ def _truth(answer: object) -> dict[str, str]:
     return {} if ranked is None else truth(ranked)
 
 
-def _detail(name: str, value: bytes) -> dict[str, object]:
-    """Write a detail of a status: its bytes, and beside them the same for people."""
-    detail: dict[str, object] = {
-        "type": name,
-        "value": base64.b64encode(value).decode().rstrip("="),
-    }
+def _detail(name: str, value: bytes) -> Detail:
+    """Write a detail of a status."""
     kind = descriptor_pool.Default().FindMessageTypeByName(name)
     message = message_factory.GetMessageClass(kind).FromString(value)
-    detail["debug"] = json_format.MessageToDict(message)
-    return detail
+    return {
+        "type": name,
+        "value": base64.b64encode(value).decode().rstrip("="),
+        "debug": json_format.MessageToDict(message),
+    }

@@ -164,9 +164,9 @@ async def test_documents_that_nobody_scored_stand_below_without_a_score(
 @pytest.mark.parametrize("path", _PATHS)
 @pytest.mark.parametrize("by", ["header", "setting"])
 async def test_no_scores_are_an_error_where_that_is_wanted(path: str, by: str) -> None:
-    sections = {"http": {"on_fallback": "error"}} if by == "setting" else {}
+    http = {"on_fallback": "error"} if by == "setting" else {}
     headers = {"x_failure_policy": "error"} if by == "header" else {}
-    async with facing(_DOWN, **sections) as scene:
+    async with facing(_DOWN, http=http) as scene:
         response = await _ask(scene, path, **headers)
 
     assert response.status_code == 503
