@@ -103,7 +103,7 @@ class FlightJoined:
 class CallEnded:
     """An RPC is over; what was answered, if anything was.
 
-    All but the first three is of answers with an `Execution`, and empty for others.
+    All but the first four is of answers with an `Execution`, and empty for others.
     """
 
     method: str
@@ -111,6 +111,8 @@ class CallEnded:
     status: str
     """The name of the status that the caller got, such as `OK`."""
     duration_s: float
+    face: str = ""
+    """Whose API the caller speaks, such as `tei`; empty: gRPC."""
     outcome: str = ""
     search_method: str = ""
     fallback: bool = False

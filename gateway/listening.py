@@ -28,6 +28,24 @@ def bound(address: str) -> socket.socket:
     )
 
 
+def shared(address: str) -> socket.socket:
+    """Listen on an address that is held, beside other processes of ours.
+
+    Args:
+        address: As above.
+
+    Raises:
+        AddressError: Not ours, or not resolvable.
+
+    """
+    return _at(
+        address,
+        lambda place, family: socket.create_server(
+            place[:2], family=family, reuse_port=True
+        ),
+    )
+
+
 def held(address: str) -> socket.socket:
     """Keep an address for several processes of ours, and from everybody else.
 

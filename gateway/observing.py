@@ -42,6 +42,8 @@ class Call:
     """What the caller sent beside the message. Never to be recorded."""
     streams: bool = False
     """It may have several answers."""
+    face: str = ""
+    """Whose API the caller speaks over HTTP, such as `tei`; empty: gRPC."""
     debug: bool = False
     """The caller wants to know how its answer came about."""
 

@@ -1,16 +1,19 @@
-"""The gRPC server: bind, health, reflection, and an end that loses no call."""
+"""The server: bind, health, reflection, HTTP beside gRPC, and an end that loses no call."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.concurrency import in_the_background
+from gateway.concurrency import all_of, in_the_background
 from gateway.connections import connection_options
 from gateway.events import Emit
+from gateway.faces.listener import Listener
 from gateway.inspecting import Inspecting
-from gateway.listening import AddressError, bound
+from gateway.listening import AddressError, bound, shared
 from gateway.loop_lag import LoopLag
 from gateway.observing import Observer
 from gateway.reranking import Reranking, Reserve
@@ -28,6 +31,7 @@ from gateway.rpc.calls import Calls
 from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
+from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.recollection import Recollection
 from gateway.rpc.reflection import enable_reflection
 from gateway.rpc.requests import Limits
@@ -74,6 +78,9 @@ class Server:
         observer: Watches each call.
         emit: Told how each call ended.
         siblings: The processes that share its port.
+        faces: Given the services and the way to them, gives what listens for HTTP; None:
+            nothing does.
+        http_address: Where, as HOST:PORT.
 
     """
 
@@ -90,6 +97,8 @@ class Server:
         observer: Observer,
         emit: Emit,
         siblings: Siblings = ALONE,
+        faces: Callable[[Handlers, InProcess], Listener] | None = None,
+        http_address: str = "",
     ) -> None:
         self._settings = settings
         self._shares_port = siblings.count > 1
@@ -107,9 +116,10 @@ class Server:
             exempt=_NEVER_WATCHED,
             allow_debug=settings.allow_debug,
         )
+        # All is seen, and what is refused for overload is not worth a guard's work.
+        interceptors = [calls, self._shedding, Guard()]
         self._server = grpc.aio.server(
-            # All is seen, and what is refused for overload is not worth a guard's work.
-            interceptors=[calls, self._shedding, Guard()],
+            interceptors=interceptors,
             options=[
                 # By default a second gateway would bind the same port without a word,
                 # and each would get half of the calls.
@@ -124,35 +134,41 @@ class Server:
             max_document_bytes=settings.max_document_bytes,
             max_query_bytes=settings.max_query_bytes,
         )
-        add_rerank_service(
-            RerankService(
-                reranking=reranking,
-                limits=limits,
-                answers=Recollection(max_bytes=max_answer_bytes),
-                observer=observer,
-            ),
-            RerankBatch(
-                reranking=reranking,
-                limits=limits,
-                most_open=settings.max_batch_in_flight,
-                max_bytes=settings.max_message_bytes,
-                room=self._shedding,
-                observer=observer,
-            ),
-            self._server,
+        rerank_service = RerankService(
+            reranking=reranking,
+            limits=limits,
+            answers=Recollection(max_bytes=max_answer_bytes),
+            observer=observer,
         )
-        search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-            SearchService(searching=searching, limits=limits), self._server
+        rerank_batch = RerankBatch(
+            reranking=reranking,
+            limits=limits,
+            most_open=settings.max_batch_in_flight,
+            max_bytes=settings.max_message_bytes,
+            room=self._shedding,
+            observer=observer,
         )
-        document_service_pb2_grpc.add_DocumentServiceServicer_to_server(
-            DocumentService(storing=storing, limits=limits), self._server
-        )
+        search_service = SearchService(searching=searching, limits=limits)
+        document_service = DocumentService(storing=storing, limits=limits)
         self._backends = BackendService(
             inspecting=inspecting, reserve=reserve, siblings=siblings
         )
-        backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
-            self._backends, self._server
-        )
+        handlers = Handlers()
+        served_by: tuple[Any, ...] = (self._server, handlers)
+        for server in served_by:
+            add_rerank_service(rerank_service, rerank_batch, server)
+            search_service_pb2_grpc.add_SearchServiceServicer_to_server(
+                search_service, server
+            )
+            document_service_pb2_grpc.add_DocumentServiceServicer_to_server(
+                document_service, server
+            )
+            backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
+                self._backends, server
+            )
+        self._http = faces(handlers, InProcess(interceptors)) if faces else None
+        self.http_address = http_address
+        """HOST:PORT of the HTTP faces, once started with the port that was taken."""
         self._services: tuple[str, ...] = _SERVICES
         if settings.tei:
             self._services = (*_SERVICES, *tei_service.SERVICES)
@@ -190,7 +206,7 @@ class Server:
         """
         address = self._settings.address
         if not self._shares_port:  # whoever started all of them has looked
-            check_free(self._settings)
+            check_free(address)
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -198,6 +214,12 @@ class Server:
             raise AddressError(message) from error
         for service in self._services:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        if self._http:
+            take = shared if self._shares_port else bound
+            place = take(self.http_address)
+            await self._http.start(place)
+            host = self.http_address.rpartition(":")[0]
+            self.http_address = f"{host}:{place.getsockname()[1]}"
         await self._server.start()
         await self._watching.enter_async_context(in_the_background(self._lag.watch()))
         return f"{address.rpartition(':')[0]}:{port}"
@@ -210,15 +232,21 @@ class Server:
 
         """
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace_s)
+        stopping = [self._server.stop(grace_s)]
+        if self._http:
+            stopping.append(self._http.stop(grace_s=grace_s))
+        await all_of(*stopping)
         await self._watching.aclose()
 
 
-def check_free(settings: ServerSettings) -> None:
+def check_free(address: str) -> None:
     """Bind and let go again: gRPC itself says why it cannot bind in twenty lines.
+
+    Args:
+        address: HOST:PORT.
 
     Raises:
         AddressError: In use, not ours, or not resolvable.
 
     """
-    bound(settings.address).close()
+    bound(address).close()

@@ -76,6 +76,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         }
         for name in USE_CASES
     },
+    # Another edge: it turns what others speak into calls of the first one.
+    "faces": {"faces", "rpc", "errors", "inspecting"},
     # The edge knows what is asked and answered, not how.
     "rpc": {
         "rpc",
@@ -115,6 +117,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *USE_CASES,
     },
     "server": {
+        "faces",
         "rpc",
         "settings",
         "concurrency",
@@ -132,10 +135,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "concurrency",
         "discovery",
         "events",
+        "faces",
         "layers",
         "observing",
         "ranking",
         "retrieval",
+        "rpc.in_process",
+        "rpc.requests",
         "server",
         "settings",
         "siblings",
@@ -172,10 +178,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local"},
-    "aiohttp": {"backends.transport", "telemetry.scrape"},
+    "aiohttp": {"backends.transport", "faces", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
-    "google": {"rpc", "cli", "backends.dialects.tei_grpc"},
-    "grpc": {"rpc", "server", "cli", "backends.grpc"},
+    "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
+    "grpc": {"rpc", "faces", "server", "cli", "backends.grpc"},
     "grpc_health": {"rpc", "server"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
@@ -195,12 +201,12 @@ HOMES: dict[str, set[str]] = {
     "onnxruntime": {"backends.local"},
     "opentelemetry": {"telemetry"},
     "prometheus_client": {"telemetry", "workers.metrics"},
-    "orjson": {"backends", "logs", "retrieval", "telemetry"},
+    "orjson": {"backends", "faces", "logs", "retrieval", "telemetry"},
     "pyarrow": {"retrieval.lance"},
-    "pydantic": {"settings"},
-    "pydantic_core": {"settings"},
+    "pydantic": {"faces", "settings"},
+    "pydantic_core": {"faces", "settings"},
     "redis": {"layers.redis_memory"},
-    "rerank": {"rpc", "server", "cli", "telemetry"},
+    "rerank": {"rpc", "faces", "server", "cli", "telemetry"},
     "rich": {"cli"},
     "tei": {
         "backends.dialects.tei_grpc",
@@ -209,6 +215,7 @@ HOMES: dict[str, set[str]] = {
     },
     "tokenizers": {"backends.local"},
     "typer": {"cli"},
+    "typing_extensions": {"faces"},
     "uvloop": {"cli"},
 }
 """By library: where in the gateway it may be imported."""

@@ -23,6 +23,7 @@ def configured(
     path: Path | None,
     *,
     address: str | None = None,
+    http_address: str | None = None,
     metrics_address: str | None = None,
     workers: int | None = None,
 ) -> Settings:
@@ -31,13 +32,18 @@ def configured(
     Args:
         path: The file, if the user names one.
         address: Replaces `server.address`.
+        http_address: Replaces `http.address`.
         metrics_address: Replaces `telemetry.metrics_address`.
         workers: Replaces `server.workers`.
 
     """
     try:
         return load(
-            path, address=address, metrics_address=metrics_address, workers=workers
+            path,
+            address=address,
+            http_address=http_address,
+            metrics_address=metrics_address,
+            workers=workers,
         )
     except SettingsError as error:
         for problem in error.problems:

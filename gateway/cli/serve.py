@@ -23,6 +23,12 @@ def serve(
         str | None,
         typer.Option(help="HOST:PORT to listen on; port 0 takes a free one."),
     ] = None,
+    http_address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT for the APIs of vendors, likewise; without: none."
+        ),
+    ] = None,
     metrics_address: Annotated[
         str | None,
         typer.Option(help="HOST:PORT of an endpoint for Prometheus, likewise."),
@@ -37,7 +43,11 @@ def serve(
 ) -> None:
     """Listen until SIGTERM or SIGINT, then let the calls in flight finish."""
     settings = configured(
-        config, address=address, metrics_address=metrics_address, workers=workers
+        config,
+        address=address,
+        http_address=http_address,
+        metrics_address=metrics_address,
+        workers=workers,
     )
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
@@ -65,7 +75,9 @@ async def _serve(settings: Settings) -> None:
     stop = _stop_signal()
     async with gateway(settings, EventLog(settings.logs)) as running:
         settle_memory()
-        _listening(settings, running.address, running.metrics_address)
+        _listening(
+            settings, running.address, running.http_address, running.metrics_address
+        )
         await stop.wait()
         _stopping(settings)
         await running.server.stop(grace_s=settings.server.grace_s)
@@ -74,16 +86,20 @@ async def _serve(settings: Settings) -> None:
 
 async def _supervise(settings: Settings, count: int) -> None:
     """Have workers serve, which share one port; serve nothing here but their metrics."""
-    from gateway.listening import held
     from gateway.workers.supervising import Workers
 
     stop = _stop_signal()
     async with AsyncExitStack() as parts:
-        holding = parts.enter_context(held(settings.server.address))
-        host = settings.server.address.rpartition(":")[0]
-        address = f"{host}:{holding.getsockname()[1]}"
-        server = settings.server.model_copy(update={"address": address})
-        settings = settings.model_copy(update={"server": server})
+        address = _taken(settings.server.address, parts)
+        http_address = ""
+        if settings.http.address:
+            http_address = _taken(settings.http.address, parts)
+        settings = settings.model_copy(
+            update={
+                "server": settings.server.model_copy(update={"address": address}),
+                "http": settings.http.model_copy(update={"address": http_address}),
+            }
+        )
         metrics_address = ""
         if settings.telemetry.metrics_address:
             from gateway.workers.metrics import Metrics
@@ -99,7 +115,9 @@ async def _supervise(settings: Settings, count: int) -> None:
         try:
             await _first(stop, workers.all_served, running)
             if workers.all_served.is_set():
-                _listening(settings, address, metrics_address, workers=count)
+                _listening(
+                    settings, address, http_address, metrics_address, workers=count
+                )
             await _first(stop, running)
         finally:
             if not running.done():
@@ -108,6 +126,14 @@ async def _supervise(settings: Settings, count: int) -> None:
         if not running.cancelled():  # as it is where one had to be killed
             running.result()
     _log.info("stopped")
+
+
+def _taken(address: str, parts: AsyncExitStack) -> str:
+    """Keep an address for all workers, and give it with the port that was taken."""
+    from gateway.listening import held
+
+    holding = parts.enter_context(held(address))
+    return f"{address.rpartition(':')[0]}:{holding.getsockname()[1]}"
 
 
 async def _first(*these: "asyncio.Event | asyncio.Task[None]") -> None:
@@ -123,7 +149,12 @@ async def _first(*these: "asyncio.Event | asyncio.Task[None]") -> None:
 
 
 def _listening(
-    settings: Settings, address: str, metrics_address: str, *, workers: int = 1
+    settings: Settings,
+    address: str,
+    http_address: str,
+    metrics_address: str,
+    *,
+    workers: int = 1,
 ) -> None:
     routes = ", ".join(
         f"{name} = {' > '.join(route.backends)}"
@@ -131,6 +162,8 @@ def _listening(
     )
     several = f", {workers} workers" if workers > 1 else ""
     _log.info("listening on %s, routes: %s%s", address, routes, several)
+    if http_address:
+        _log.info("the APIs of vendors at http://%s", http_address)
     if metrics_address:
         _log.info("metrics at http://%s/metrics", metrics_address)
 

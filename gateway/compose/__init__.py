@@ -10,6 +10,7 @@ from gateway.backends.dialects import GRPC_DIALECTS
 from gateway.backends.transport import open_transport
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
+from gateway.compose.faces import faces
 from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
 from gateway.compose.local_backend import local_backend
@@ -43,6 +44,8 @@ class Gateway:
     address: str
     """HOST:PORT, with the port that was taken."""
     server: Server
+    http_address: str
+    """The same of the HTTP faces; empty: there are none."""
     metrics_address: str
     """The same of the endpoint for Prometheus; empty: there is none."""
     numbers: Callable[[], Awaitable[list[Any]]]
@@ -68,7 +71,9 @@ async def gateway(
         settings = divided(settings, siblings.share)
     else:
         # First of all: models and collections take seconds to open.
-        check_free(settings.server)
+        check_free(settings.server.address)
+        if settings.http.address:
+            check_free(settings.http.address)
     watch = Watch()
     async with AsyncExitStack() as parts:
         # Last to end: it tells of the end of all the others.
@@ -111,6 +116,11 @@ async def gateway(
             reserve=reserve,
             observer=told.observer,
         )
+        inspecting = Inspecting(
+            backends={name: built.configured for name, built in backends.items()},
+            services=services(settings, retriever=engine, embedder=vectors),
+            watch=watch,
+        )
         server = Server(
             reranking=reranking,
             searching=Searching(
@@ -130,17 +140,15 @@ async def gateway(
                 ),
                 embed_timeout_s=settings.embedder.import_timeout_s,
             ),
-            inspecting=Inspecting(
-                backends={name: built.configured for name, built in backends.items()},
-                services=services(settings, retriever=engine, embedder=vectors),
-                watch=watch,
-            ),
+            inspecting=inspecting,
             reserve=reserve,
             settings=settings.server,
             max_answer_bytes=settings.cache.max_answer_bytes,
             observer=told.observer,
             emit=tell,
             siblings=siblings,
+            faces=faces(settings, inspecting),
+            http_address=settings.http.address,
         )
         _expect(settings, told, server, around.memories, backends)
         address = await server.start()
@@ -149,6 +157,7 @@ async def gateway(
         yield Gateway(
             address=address,
             server=server,
+            http_address=server.http_address,
             metrics_address=told.metrics_address,
             numbers=told.instruments.numbers,
         )

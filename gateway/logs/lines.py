@@ -56,7 +56,8 @@ class CallLine(Told):
         """Say it for people."""
         call = self.call
         name = call.method.rpartition("/")[2]
-        words = f"{name} {call.status} in {call.duration_s:.3f} s"
+        over = f" over {call.face}" if call.face else ""
+        words = f"{name}{over} {call.status} in {call.duration_s:.3f} s"
         if call.requests:
             return (
                 f"{words}: {call.requests} requests, {call.refused} refused, "
@@ -93,6 +94,8 @@ class CallLine(Told):
             "status": call.status,
             "duration_s": round(call.duration_s, 6),
         }
+        if call.face:
+            fields["face"] = call.face
         if call.requests:
             for name in ("requests", "refused", "fell_back", "fallback"):
                 fields[name] = getattr(call, name)

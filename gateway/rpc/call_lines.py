@@ -75,7 +75,12 @@ def last_of(before: object, response: object) -> object:
 
 
 def call_ended(
-    method: str, status: str, duration_s: float, response: object = None
+    method: str,
+    status: str,
+    duration_s: float,
+    response: object = None,
+    *,
+    face: str = "",
 ) -> CallEnded:
     """Tell of a call that is over.
 
@@ -84,6 +89,7 @@ def call_ended(
         status: The name of the status that the caller got.
         duration_s: How long it took.
         response: As `last_of` gives it; None: the caller got none.
+        face: Whose API the caller speaks; empty: gRPC.
 
     """
     if isinstance(response, Batch):
@@ -98,7 +104,7 @@ def call_ended(
         )
     answer = answer_in(response)
     if answer is None:
-        return CallEnded(method, status, duration_s)
+        return CallEnded(method, status, duration_s, face=face)
     execution = answer.execution
     scored = execution.scored_count
     # Where no rerank is wanted, it need not be the name of a route that there is.
@@ -107,6 +113,7 @@ def call_ended(
         method,
         status,
         duration_s,
+        face=face,
         outcome=OUTCOMES.get(execution.outcome, ""),
         search_method=answer.search_method,
         fallback=answer.fallback_triggered,

@@ -20,6 +20,7 @@ from gateway.rpc.call_lines import call_ended, last_of
 from gateway.rpc.debugging import METADATA as DEBUG
 from gateway.rpc.debugging import asks_for_debug, debug_words
 from gateway.rpc.handlers import Handler, behaviour_of, with_behaviour
+from gateway.rpc.in_process import Details, Incoming
 from gateway.rpc.written import Written
 
 # Quoted: at run time, grpc's classes take no type arguments.
@@ -81,10 +82,17 @@ class Calls(ServerInterceptor):
             self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0))
             return None
         debug = self._allow_debug and asks_for_debug(metadata)
+        details = handler_call_details
 
         def watched(context: _Context) -> _Watched:
             return _Watched(
-                Call(method, metadata, streams=handler.response_streaming, debug=debug),
+                Call(
+                    method,
+                    metadata,
+                    streams=handler.response_streaming,
+                    debug=debug,
+                    face=details.face if isinstance(details, Details) else "",
+                ),
                 context,
                 began=began,
                 observer=self._observer,
@@ -130,7 +138,8 @@ class _Watched:
         """Look at a message that goes to the caller."""
         self._last = last_of(self._last, response)
         seen = response.answer if isinstance(response, Written) else response
-        self._watching.answered(request, seen)
+        asked = request.message if isinstance(request, Incoming) else request
+        self._watching.answered(asked, seen)
         if self._debug:
             self._add_trailer(*((DEBUG, line) for line in debug_words(response)))
 
@@ -143,7 +152,15 @@ class _Watched:
         status = self._status(error)
         duration_s = _now() - self._began
         # First: its line names the trace, which is over after that.
-        self._emit(call_ended(self._call.method, status, duration_s, self._last))
+        self._emit(
+            call_ended(
+                self._call.method,
+                status,
+                duration_s,
+                self._last,
+                face=self._call.face,
+            )
+        )
         self._watching.ended(CallEnd(status, duration_s))
         self._stack.close()
 

@@ -21,6 +21,11 @@ class Violations:
         """
         self._found.append(Violation(field, description))
 
+    @property
+    def found(self) -> tuple[Violation, ...]:
+        """Give all of them."""
+        return tuple(self._found)
+
     def check(self) -> None:
         """Raise `InvalidRequest` with all of them, if there are any."""
         if self._found:

@@ -1,6 +1,7 @@
 """One TOML file and the environment, read once: frozen, checked, every default once."""
 
 from gateway.settings.checks import SettingsError, checked
+from gateway.settings.http import HttpSettings
 from gateway.settings.models import (
     LOCAL,
     BackendSettings,
@@ -20,6 +21,7 @@ __all__ = [
     "CacheSettings",
     "EmbedderSettings",
     "Export",
+    "HttpSettings",
     "LogSettings",
     "RetrievalSettings",
     "RouteSettings",

@@ -11,6 +11,7 @@ from gateway.backends.dialect import Traits
 from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.backends.endpoint import locate, locate_grpc
 from gateway.ranking.normalize import Scale
+from gateway.settings.http import HttpSettings
 from gateway.settings.models import (
     EMBEDDER,
     LOCAL,
@@ -133,6 +134,7 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
     """Take what is right in a configuration, so that the rest can be checked too."""
     return Settings.model_construct(
         server=_valid(ServerSettings, _section(raw, "server")),
+        http=_valid(HttpSettings, _section(raw, "http")),
         routes={
             name: _valid(RouteSettings, section)
             for name, section in _sections(raw, "routes").items()
@@ -262,6 +264,8 @@ def _route_problems(raw: Mapping[str, Any]) -> Iterator[str]:
 def _address_problems(settings: Settings) -> Iterator[str]:
     if not _is_address(settings.server.address):
         yield "server.address: must be HOST:PORT, such as 127.0.0.1:50051"
+    if settings.http.address and not _is_address(settings.http.address):
+        yield "http.address: must be HOST:PORT, such as 127.0.0.1:8080"
     metrics_address = settings.telemetry.metrics_address
     if metrics_address and not _is_address(metrics_address):
         yield "telemetry.metrics_address: must be HOST:PORT, such as 127.0.0.1:9464"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from gateway.ranking.normalize import Scale
+from gateway.settings.http import HttpSettings
 from gateway.settings.section import MIB, Count, Seconds, Section, Share
 from gateway.settings.server import ServerSettings
 from gateway.settings.telemetry import LogSettings, TelemetrySettings
@@ -238,6 +239,7 @@ class Settings(Section):
     """The whole configuration; without any, the built-in scorer serves."""
 
     server: ServerSettings = ServerSettings()
+    http: HttpSettings = HttpSettings()
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     backends: dict[Name, BackendSettings] = Field(default_factory=dict)
     cache: CacheSettings = CacheSettings()

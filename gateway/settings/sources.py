@@ -33,6 +33,7 @@ def load(
     path: Path | None = None,
     *,
     address: str | None = None,
+    http_address: str | None = None,
     metrics_address: str | None = None,
     workers: int | None = None,
     environ: Mapping[str, str] | None = None,
@@ -42,6 +43,7 @@ def load(
     Args:
         path: The TOML file; None: the one that `RERANK_GATEWAY_CONFIG` names, if any.
         address: Replaces `server.address`, whatever else says.
+        http_address: Likewise, of `http.address`.
         metrics_address: Likewise, of `telemetry.metrics_address`.
         workers: Likewise, of `server.workers`.
         environ: Stands in for the process's environment.
@@ -58,6 +60,8 @@ def load(
     _merge(raw, _overrides(env))
     if address is not None:
         _merge(raw, {"server": {"address": address}})
+    if http_address is not None:
+        _merge(raw, {"http": {"address": http_address}})
     if metrics_address is not None:
         _merge(raw, {"telemetry": {"metrics_address": metrics_address}})
     if workers is not None:

@@ -94,9 +94,9 @@ class CallWatch:
             self._call.metadata,
             {
                 semconv.SPAN_KIND: semconv.CHAIN,
-                semconv.RPC_SYSTEM: semconv.GRPC,
                 semconv.RPC_METHOD: method,
                 **({semconv.DEBUG: True} if self._call.debug else {}),
+                **_over(self._call.face),
             },
         )
         self._before = current.get()
@@ -183,6 +183,11 @@ class CallWatch:
             said[semconv.FALLBACK_REASON] = reason
         if answer.results:
             said |= arrays(answer.results, with_ids=self._content.ids)
+
+
+def _over(face: str) -> dict[str, str]:
+    """Say what the caller speaks."""
+    return {semconv.FACE: face} if face else {semconv.RPC_SYSTEM: semconv.GRPC}
 
 
 current: ContextVar[Asking | None] = ContextVar("call", default=None)

@@ -14,6 +14,7 @@ SCOPE: Final = "rerank_gateway"
 # OpenTelemetry: RPC, HTTP, errors.
 
 RPC_SYSTEM: Final = "rpc.system.name"
+FACE: Final = "rerank_gateway.face"
 RPC_METHOD: Final = "rpc.method"
 RPC_STATUS: Final = "rpc.status_code"
 ERROR_TYPE: Final = "error.type"
