@@ -1,6 +1,7 @@
 """The HTTP faces of one gateway, if it has any."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 from gateway.contract import DEFAULT_ROUTE
@@ -8,6 +9,7 @@ from gateway.faces.assembling import assembled
 from gateway.faces.exchange import Bounds, Exchanges
 from gateway.faces.listener import Listener
 from gateway.faces.looking import Looking
+from gateway.faces.openapi import document
 from gateway.faces.reranks import Routes
 from gateway.inspecting import Inspecting
 from gateway.rpc.in_process import Handlers, InProcess
@@ -35,6 +37,8 @@ def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
         max_query_bytes=server.max_query_bytes,
     )
 
+    ours = version("rerank-gateway")
+
     def open_faces(handlers: Handlers, in_process: InProcess) -> Listener:
         return assembled(
             handlers=handlers,
@@ -60,7 +64,8 @@ def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
                 inspecting=inspecting,
                 limits=limits,
                 max_calls=server.max_calls,
-                version=version("rerank-gateway"),
+                version=ours,
+                describe=partial(document, version=ours, limits=limits),
                 asked_first=settings.routes[DEFAULT_ROUTE].backends[0],
             ),
             idle_timeout_s=http.idle_timeout_s,

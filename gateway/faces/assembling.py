@@ -1,7 +1,9 @@
 """Put the faces together, behind one listener."""
 
 from aiohttp import web
+from google.protobuf.descriptor import MethodDescriptor
 
+from gateway.faces import connect
 from gateway.faces.exchange import Exchanges
 from gateway.faces.face import Face
 from gateway.faces.listener import Listener
@@ -40,10 +42,19 @@ def assembled(
 
         return respond
 
+    def calling(method: MethodDescriptor) -> Respond:
+        async def respond(request: web.BaseRequest) -> web.Response:
+            api = connect.ConnectCall(handlers, method)
+            return await exchanges.answer(request, api)
+
+        return respond
+
     places: dict[str, dict[str, Respond]] = {
         path: {"POST": reranking(face, face_of)}
         for path, (face, face_of) in RERANKS.items()
     }
+    for method in connect.methods():
+        places[connect.path_of(method)] = {"POST": calling(method)}
     for path, look in looking.places().items():
         places.setdefault(path, {}).update(GET=look, HEAD=look)
     return Listener(Paths(places), idle_timeout_s=idle_timeout_s)

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from gateway.faces.documents import as_object, from_texts, from_texts_or_objects
 from gateway.faces.face import Asked, Face
 from gateway.faces.refusal import MISSHAPEN, Refusal
-from gateway.faces.shape import AtLeastOne, RerankBody, TextOrObject
+from gateway.faces.shape import WHOLE, AtLeastOne, RerankBody, TextOrObject, Whole
 from gateway.rpc.violations import Violations
 from rerank.v1 import rerank_service_pb2
 
@@ -23,7 +23,7 @@ class V1Body(RerankBody):
     rank_fields: list[str] | None = None
     """Which fields of an object are read, in this order; without: its `text`."""
     return_documents: bool | None = None
-    max_chunks_per_doc: int | None = None
+    max_chunks_per_doc: Whole | None = None
     """Taken, and without effect: routes say how long documents are split."""
 
 
@@ -35,9 +35,9 @@ class V2Body(RerankBody):
     model: str
     documents: list[str]
     top_n: AtLeastOne | None = None
-    max_tokens_per_doc: int | None = None
+    max_tokens_per_doc: Whole | None = None
     """Taken, and without effect: backends cut what is too long for them."""
-    priority: Annotated[int, Field(ge=0, le=999)] | None = None
+    priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = None
     """Taken, and without effect."""
 
 

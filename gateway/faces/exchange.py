@@ -11,7 +11,7 @@ from grpc.aio import AbortError
 
 from gateway.errors import InvalidRequest, Violation
 from gateway.faces.headers import Wishes, truth_of_failure, wishes
-from gateway.faces.incoming import Unserved, body_of, metadata_of, sender_of
+from gateway.faces.incoming import JSON, Unserved, body_of, metadata_of, sender_of
 from gateway.faces.refusal import Refusal, read_refusal
 from gateway.rpc.handlers import Handler
 from gateway.rpc.in_process import Context, Details, InProcess
@@ -25,7 +25,7 @@ class Written:
     """What goes back."""
 
     body: bytes
-    content_type: str = "application/json"
+    content_type: str = JSON
     status: int = 200
     headers: Mapping[str, str] | None = None
 
@@ -40,7 +40,7 @@ class Api(Protocol):
     def face(self) -> str:
         """Name the API."""
 
-    def read(self, body: bytes, wanted: Wishes) -> object:
+    def read(self, body: bytes, headers: Mapping[str, str], wanted: Wishes) -> object:
         """Read the request, and give its message.
 
         Raises:
@@ -111,6 +111,7 @@ class _Exchange:
         self._api = api
         self._context = context
         self._wrong: Unserved | InvalidRequest | None = None
+        self._misshapen = False
         self.written: Written
 
     async def run(
@@ -137,9 +138,10 @@ class _Exchange:
                     max_bytes=bounds.max_body_bytes,
                     timeout_s=bounds.body_timeout_s,
                 )
-                message = self._api.read(body, wanted)
+                message = self._api.read(body, self._request.headers, wanted)
             except InvalidRequest as error:
                 self._wrong = InvalidRequest((*wrong, *error.violations))
+                self._misshapen = True
             except Unserved as error:
                 self._wrong = error
             else:
@@ -164,7 +166,7 @@ class _Exchange:
             self._context.code(),
             self._context.details(),
             self._context.trailing_metadata(),
-            misshapen=self._wrong is not None,
+            misshapen=self._misshapen,
         )
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 
 from gateway.rpc.call_lines import OUTCOMES, REASONS, Answer
 from gateway.rpc.violations import Violations
@@ -45,20 +44,20 @@ def wishes(headers: Mapping[str, str], wrong: Violations) -> Wishes:
     policy = headers.get(FAILURE_POLICY)
     if policy is not None and policy not in _POLICIES:
         wrong.add(FAILURE_POLICY, "must be keep_order or error")
-    timeouts = [each for each in _timeouts(headers, wrong) if each is not None]
     return Wishes(
-        timeout_s=min(timeouts, default=None),
+        timeout_s=min(_timeouts(headers, wrong), default=None),
         route=headers.get(ROUTE, ""),
         keep_order=_POLICIES.get(policy or ""),
     )
 
 
-def _timeouts(headers: Mapping[str, str], wrong: Violations) -> Iterator[float | None]:
+def _timeouts(headers: Mapping[str, str], wrong: Violations) -> Iterator[float]:
     if (said := headers.get(TIMEOUT)) is not None:
         seconds = float(said) if _SECONDS.fullmatch(said) else 0.0
-        if seconds <= 0 or not isfinite(seconds):
+        if seconds <= 0:
             wrong.add(TIMEOUT, "must be seconds, more than 0, such as 2.5")
-        yield seconds
+        else:
+            yield seconds
     if (said := headers.get(CONNECT_TIMEOUT)) is not None:
         if not _CONNECT_TIMEOUT.fullmatch(said):
             wrong.add(CONNECT_TIMEOUT, "must be milliseconds, at most 10 digits")

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
+import orjson
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
@@ -11,6 +13,8 @@ from aiohttp.web_protocol import RequestPayloadError
 from gateway.faces.refusal import Refusal
 
 Metadata = tuple[tuple[str, str | bytes], ...]
+
+JSON = "application/json"
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -82,6 +86,46 @@ async def _go_ahead(request: web.BaseRequest) -> None:
             417, grpc.StatusCode.INVALID_ARGUMENT, "only 100-continue can be expected"
         )
     await request.writer.write(_CONTINUE)
+
+
+def kind_of(headers: Mapping[str, str], *kinds: str) -> str:
+    """Tell what a body is said to be; one that says nothing is the first of the kinds.
+
+    Args:
+        headers: Of the request.
+        kinds: What it may be.
+
+    Raises:
+        Unserved: It is something else.
+
+    """
+    kind = headers.get("Content-Type", kinds[0]).partition(";")[0].strip().lower()
+    if kind not in kinds:
+        raise Unserved(
+            415,
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"the content type must be {' or '.join(kinds)}",
+        )
+    return kind
+
+
+def json_in(body: bytes) -> dict[str, Any]:
+    """Read a body.
+
+    Raises:
+        Unserved: It is no JSON, or no object.
+
+    """
+    wrong = Unserved(
+        400, grpc.StatusCode.INVALID_ARGUMENT, "the body must be a JSON object"
+    )
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise wrong from error
+    if not isinstance(raw, dict):
+        raise wrong
+    return raw
 
 
 def metadata_of(headers: Mapping[str, str]) -> Metadata:

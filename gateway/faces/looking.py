@@ -1,14 +1,30 @@
 """What can be looked at: health, and what TEI tells of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 from aiohttp import web
+from typing_extensions import TypedDict
 
 from gateway.faces import tei
 from gateway.faces.paths import Respond
 from gateway.inspecting import Configured, Inspecting
 from gateway.rpc.requests import Limits
+
+
+class BackendHealth(TypedDict):
+    """One backend, as the calls so far showed it."""
+
+    name: str
+    state: str
+    circuit: str
+
+
+class Health(TypedDict):
+    """That calls are answered, as they are with every backend down, and how those are."""
+
+    status: str
+    backends: list[BackendHealth]
 
 
 class Looking:
@@ -20,6 +36,7 @@ class Looking:
         max_calls: At once.
         version: Of the gateway.
         asked_first: The backend that the default route asks first.
+        describe: Gives the description of all faces.
 
     """
 
@@ -31,12 +48,15 @@ class Looking:
         max_calls: int,
         version: str,
         asked_first: str,
+        describe: Callable[[], object],
     ) -> None:
         self._inspecting = inspecting
         self._limits = limits
         self._max_calls = max_calls
         self._version = version
         self._asked_first = asked_first
+        self._describe = describe
+        self._description = b""
 
     def places(self) -> Mapping[str, Respond]:
         """Give what answers, by path."""
@@ -45,11 +65,12 @@ class Looking:
             "/tei/health": self.health,
             "/info": self.info,
             "/tei/info": self.info,
+            "/openapi.json": self.openapi,
         }
 
     async def health(self, _: web.BaseRequest) -> web.Response:
-        """Say that calls are answered, as they are with every backend down, and how those are."""
-        backends = [
+        """Say how it is."""
+        backends: list[BackendHealth] = [
             {
                 "name": each.configured.name,
                 "state": each.seen.state or "UNKNOWN",
@@ -57,7 +78,14 @@ class Looking:
             }
             for each in self._inspecting.inspections()
         ]
-        return _json({"status": "SERVING", "backends": backends})
+        health: Health = {"status": "SERVING", "backends": backends}
+        return _json(health)
+
+    async def openapi(self, _: web.BaseRequest) -> web.Response:
+        """Describe all faces."""
+        if not self._description:
+            self._description = orjson.dumps(self._describe())
+        return web.Response(body=self._description, content_type="application/json")
 
     async def info(self, _: web.BaseRequest) -> web.Response:
         """Say what TEI would."""

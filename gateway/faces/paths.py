@@ -28,6 +28,9 @@ RERANKS: Mapping[str, tuple[Face, FaceOf | None]] = {
 }
 """By path, whose requests to rerank it takes; the function tells where several do."""
 
+SHARED: tuple[Face, ...] = (TEI, VOYAGE)
+"""Those who share the bare paths with what all others have in common."""
+
 Respond = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
 

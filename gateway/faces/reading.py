@@ -3,35 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-import grpc
-import orjson
 from pydantic import ValidationError
 
 from gateway.errors import InvalidRequest, Violation
 from gateway.faces.face import Asked, Face
-from gateway.faces.incoming import Unserved
 from gateway.faces.shape import repaired, violations_of
 from gateway.rpc.requests import Limits, read_rerank
 from gateway.rpc.violations import Violations
-
-
-def json_in(body: bytes) -> dict[str, Any]:
-    """Read a body.
-
-    Raises:
-        Unserved: It is no JSON, or no object.
-
-    """
-    wrong = Unserved(
-        400, grpc.StatusCode.INVALID_ARGUMENT, "the body must be a JSON object"
-    )
-    try:
-        raw = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise wrong from error
-    if not isinstance(raw, dict):
-        raise wrong
-    return raw
 
 
 def read(face: Face, raw: dict[str, Any], limits: Limits) -> Asked:

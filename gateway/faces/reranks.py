@@ -10,7 +10,8 @@ from gateway.errors import InvalidRequest
 from gateway.faces.exchange import Written
 from gateway.faces.face import Asked, Face
 from gateway.faces.headers import Wishes, truth
-from gateway.faces.reading import json_in, read, renamed
+from gateway.faces.incoming import JSON, json_in, kind_of
+from gateway.faces.reading import read, renamed
 from gateway.faces.refusal import Refusal
 from gateway.rpc.handlers import behaviour_of
 from gateway.rpc.in_process import Context, Handlers
@@ -72,8 +73,11 @@ class VendorRerank:
         """Name the API."""
         return self._face.name
 
-    def read(self, body: bytes, wanted: Wishes) -> rerank_service_pb2.RerankRequest:
+    def read(
+        self, body: bytes, headers: Mapping[str, str], wanted: Wishes
+    ) -> rerank_service_pb2.RerankRequest:
         """Read the request."""
+        kind_of(headers, JSON)
         raw = json_in(body)
         if self._face_of:
             self._face = self._face_of(raw)

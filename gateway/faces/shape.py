@@ -3,18 +3,47 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 
 from gateway.errors import Violation
 
 _MOST_RESULTS = 2**31 - 1
 
-AtLeastOne = Annotated[int, Field(ge=1, le=_MOST_RESULTS)]
-AtLeastNone = Annotated[int, Field(ge=0, le=_MOST_RESULTS)]
+
+def _whole(value: object) -> object:
+    """Take 3.0 for what it is: JSON knows one kind of numbers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+Whole = Annotated[int, WHOLE]
+AtLeastOne = Annotated[int, Field(ge=1, le=_MOST_RESULTS), WHOLE]
+AtLeastNone = Annotated[int, Field(ge=0, le=_MOST_RESULTS), WHOLE]
 # Whether it is blank is seen where all requests are checked.
 Query = Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
-TextOrObject = str | dict[str, JsonValue]
+TextOrObject = (
+    str
+    | Annotated[
+        dict[str, JsonValue],
+        WithJsonSchema(
+            {
+                "type": "object",
+                "properties": {"text": {"type": "string"}},
+                "required": ["text"],
+            }
+        ),
+    ]
+)
+"""An object has a `text`, unless the request says which of its fields are read."""
 
 _WORDS = {
     "missing": "is required",
@@ -31,7 +60,12 @@ _WORDS = {
 class RerankBody(BaseModel):
     """A request to rerank: what is not named here is ignored."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
 
     TEXTS: ClassVar[str] = "documents"
     """The field with the documents."""

@@ -96,10 +96,40 @@ TEI = Face(
 )
 
 
-def info(
-    *, model: str, max_documents: int, max_calls: int, version: str
-) -> dict[str, object]:
-    """Write `/info`, with null for what a gateway has not.
+class Kind(TypedDict):
+    """The labels of a reranker: it has one."""
+
+    id2label: dict[str, str]
+    label2id: dict[str, int]
+
+
+class ModelType(TypedDict):
+    """What the model does."""
+
+    reranker: Kind
+
+
+class Info(TypedDict):
+    """What TEI tells of itself; null is what a gateway has not, or does not know."""
+
+    model_id: str | None
+    model_sha: str | None
+    model_dtype: str | None
+    model_type: ModelType
+    max_concurrent_requests: int
+    max_input_length: int | None
+    max_batch_tokens: int | None
+    max_batch_requests: int | None
+    max_client_batch_size: int
+    auto_truncate: bool
+    tokenization_workers: int | None
+    version: str
+    sha: str | None
+    docker_label: str | None
+
+
+def info(*, model: str, max_documents: int, max_calls: int, version: str) -> Info:
+    """Write `/info`.
 
     Args:
         model: Of the first backend of the default route; empty: unknown.

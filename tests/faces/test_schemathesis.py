@@ -1,0 +1,76 @@
+"""What the description of the faces says holds: for all that it allows, and what it forbids."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from anyio.from_thread import start_blocking_portal
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from gateway.faces.openapi import document
+from gateway.rpc.requests import Limits
+from tests.faces.asking import COHERE, facing
+
+pytestmark = pytest.mark.real_time
+
+_LIMITS = Limits(
+    max_documents=1000, max_document_bytes=1 << 20, max_query_bytes=1 << 15
+)
+_SCHEMA = schemathesis.openapi.from_dict(document(version="0.1.0", limits=_LIMITS))
+_OPERATIONS = {
+    found.ok().label: found.ok()
+    for found in _SCHEMA.get_all_operations()
+    if isinstance(found, Ok)
+}
+_EXAMPLES = 10
+
+
+@pytest.fixture(scope="module", autouse=True)
+def every_task_is_awaited() -> None:
+    """Leave that to the thread in which the gateway is."""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a gateway in a thread: schemathesis asks from this one, and waits."""
+    folder: Path = tmp_path_factory.mktemp("collections")
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(
+            facing(
+                COHERE.scored(lambda _: 0.5),
+                retrieval={"engine": "embedded", "path": str(folder)},
+                embedder={"dialect": "none"},
+            )
+        ) as scene,
+    ):
+        yield f"http://{scene.gateway.server.http_address}"
+
+
+_MODES = {
+    f"{label} {mode.value}": (label, mode)
+    for label in _OPERATIONS
+    for mode in GenerationMode
+    # What takes nothing can be sent nothing wrong.
+    if label.startswith("POST") or mode is GenerationMode.POSITIVE
+}
+
+
+@pytest.mark.parametrize("case", _MODES)
+def test_every_answer_is_as_described(case: str, url: str) -> None:
+    label, mode = _MODES[case]
+    operation = _OPERATIONS[label]
+    # What a message requires is said in words alone, by the comments of the contract.
+    left_out = [positive_data_acceptance] if "/rerank.v1." in label else []
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=_EXAMPLES, suppress_health_check=list(HealthCheck))
+    def check(case: Any) -> None:
+        case.call_and_validate(base_url=url, excluded_checks=left_out)
+
+    check()
