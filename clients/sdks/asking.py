@@ -42,11 +42,16 @@ class Gateway:
     """URL of the APIs of vendors."""
 
     def scores(
-        self, *, route: str = "", top_n: int = 0, documents: Sequence[str] = DOCUMENTS
+        self,
+        *,
+        query: str = QUERY,
+        documents: Sequence[str] = DOCUMENTS,
+        route: str = "",
+        top_n: int = 0,
     ) -> Scores:
         """Ask over gRPC, without any SDK."""
         request = rerank_service_pb2.RerankRequest(
-            query=QUERY,
+            query=query,
             documents=[document_pb2.Document(text=text) for text in documents],
             route=route,
             top_n=top_n,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.conformance.played import UP_AGAIN
 from clients.sdks.asking import Gateway
 
 ROOT = Path(__file__).parents[2]
@@ -48,3 +49,10 @@ def nobody_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail(f"an SDK repeats its request, after {seconds:g} s")
 
     monkeypatch.setattr(time, "sleep", sleep)
+
+
+@pytest.fixture(autouse=True)
+def the_circuit_stays_closed(gateway: Gateway) -> Iterator[None]:
+    """So many tests ask `down` that it would not be asked any more."""
+    yield
+    assert gateway.scores(query=UP_AGAIN, route="down")[0][1] is not None

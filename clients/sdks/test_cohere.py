@@ -96,12 +96,11 @@ def test_how_it_came_about_is_in_the_headers(client: Any) -> None:
 def test_version_1_takes_objects_and_gives_them_back(
     gateway: Gateway, base: str
 ) -> None:
-    documents = [{"text": text, "number": str(number)} for number, text in
-                 enumerate(DOCUMENTS)]
+    documents = [
+        {"text": text, "number": str(number)} for number, text in enumerate(DOCUMENTS)
+    ]
     with cohere.Client(api_key=KEY, base_url=f"{gateway.http}{base}") as client:
-        answer = client.rerank(
-            query=QUERY, documents=documents, return_documents=True
-        )
+        answer = client.rerank(query=QUERY, documents=documents, return_documents=True)
         by_number = client.rerank(
             query="2", documents=documents, rank_fields=["number"], top_n=1
         )

@@ -1,9 +1,11 @@
 """LlamaIndex's rerankers for Cohere, Jina, and text-embeddings-inference (TEI)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cohere
+import httpx
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.cohere_rerank import CohereRerank
@@ -138,3 +140,37 @@ def test_jina_says_mistakes_in_words(
 ) -> None:
     with pytest.raises(RuntimeError, match=words):
         _jina(gateway, path).postprocess_nodes(_nodes(texts), query_str=query)
+
+
+# TEI's reader takes each score for a number, and does not look at the status
+
+
+@pytest.fixture
+def falling_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the SDK's HTTP client choose a route that falls back, as the SDK cannot."""
+    chosen = partial(httpx.Client, headers={"x-rerank-route": "down"})
+    monkeypatch.setattr(httpx, "Client", chosen)
+
+
+@pytest.mark.usefixtures("falling_back")
+@pytest.mark.parametrize("path", ["", "/tei"])
+def test_teis_reader_refuses_a_fallback_and_leaves_the_nodes_as_they_were(
+    gateway: Gateway, path: str
+) -> None:
+    nodes = _nodes()
+
+    with pytest.raises(TypeError, match="not 'NoneType'"):
+        _tei(gateway, path).postprocess_nodes(nodes, query_str=QUERY)
+
+    assert _scores(nodes) == [(place, 0.25) for place in range(4)]
+
+
+@pytest.mark.parametrize("path", ["", "/tei"])
+@pytest.mark.parametrize("texts", [DOCUMENTS, TOO_MANY])
+def test_teis_reader_refuses_errors_and_drops_their_words(
+    gateway: Gateway, path: str, texts: list[str]
+) -> None:
+    query = " " if texts is DOCUMENTS else QUERY
+
+    with pytest.raises(AssertionError):
+        _tei(gateway, path).postprocess_nodes(_nodes(texts), query_str=query)
