@@ -166,6 +166,21 @@ def test_teis_reader_refuses_a_fallback_and_leaves_the_nodes_as_they_were(
 
 
 @pytest.mark.parametrize("path", ["", "/tei"])
+def test_teis_reader_refuses_blank_texts(gateway: Gateway, path: str) -> None:
+    with pytest.raises(TypeError, match="not 'NoneType'"):
+        _tei(gateway, path).postprocess_nodes(_nodes([" ", QUERY]), query_str=QUERY)
+
+
+@pytest.mark.parametrize("make", WITH_A_MODEL)
+def test_other_readers_take_blank_texts_without_a_score(
+    gateway: Gateway, make: Make
+) -> None:
+    found = make(gateway).postprocess_nodes(_nodes([" ", QUERY]), query_str=QUERY)
+
+    assert _scores(found) == [(1, 15 / 16), (0, None)]
+
+
+@pytest.mark.parametrize("path", ["", "/tei"])
 @pytest.mark.parametrize("texts", [DOCUMENTS, TOO_MANY])
 def test_teis_reader_refuses_errors_and_drops_their_words(
     gateway: Gateway, path: str, texts: list[str]
