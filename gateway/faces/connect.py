@@ -5,7 +5,6 @@ wants streams speaks gRPC.
 """
 
 import base64
-import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import NotRequired
@@ -21,12 +20,14 @@ from gateway.errors import InvalidRequest, Violation
 from gateway.faces.exchange import Written
 from gateway.faces.headers import Wishes, truth
 from gateway.faces.incoming import JSON, json_in, kind_of
+from gateway.faces.message_json import check
 from gateway.faces.refusal import Refusal
 from gateway.rpc.call_lines import answer_in
 from gateway.rpc.guard import unreadable
 from gateway.rpc.handlers import behaviour_of
 from gateway.rpc.in_process import Context, Handlers
 from gateway.rpc.recollection import Recalled
+from gateway.rpc.violations import Violations
 from rerank.v1 import (
     backend_service_pb2,
     document_service_pb2,
@@ -50,9 +51,6 @@ _STATUSES = {
 }
 """By Connect's own table, where it is not the usual."""
 _CODES = {grpc.StatusCode.CANCELLED: "canceled"}
-
-# The last place that is named: what is quoted before it is the caller's.
-_PLACE = re.compile(r' at "?(\w+)((?:[.\w]|\[\d+\])*)')
 
 
 def methods() -> Iterator[MethodDescriptor]:
@@ -165,24 +163,15 @@ class ConnectCall:
 
 
 def _from_json(body: bytes, message: Message) -> Message:
-    json_in(body)  # stricter than what reads it next
+    raw = json_in(body)
+    wrong = Violations()
+    check(raw, message, wrong)
+    wrong.check()
     try:
-        return json_format.Parse(body, message)
-    except json_format.ParseError as error:
-        # It quotes what it could not read, of which only the place is ours to tell.
-        raise InvalidRequest((_violation(str(error)),)) from error
-
-
-def _violation(said: str) -> Violation:
-    places = _PLACE.findall(said)
-    place = places[-1][1].strip(".") if places else ""
-    if "has no field named" in said:
-        problem = "has a field that there is not"
-    elif "should not have multiple" in said:
-        problem = "has a field twice, or two of which one excludes the other"
-    else:
-        problem = "is not what it should be"
-    return Violation(place or "request", problem)
+        return json_format.ParseDict(raw, message)
+    except (json_format.ParseError, ValueError) as error:
+        # It quotes what it could not read: a time that is none, or a deep structure.
+        raise unreadable() from error
 
 
 def _truth(answer: object) -> dict[str, str]:

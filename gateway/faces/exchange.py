@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 from aiohttp import web
@@ -14,7 +14,7 @@ from gateway.faces.headers import Wishes, truth_of_failure, wishes
 from gateway.faces.incoming import JSON, Unserved, body_of, metadata_of, sender_of
 from gateway.faces.refusal import Refusal, read_refusal
 from gateway.rpc.handlers import Handler
-from gateway.rpc.in_process import Context, Details, InProcess
+from gateway.rpc.in_process import Context, Details, Incoming, InProcess
 from gateway.rpc.violations import Violations
 
 _TRAILERS = ("x-trace-id", "x-rerank-debug")
@@ -86,10 +86,10 @@ class Exchanges:
             deadline = asyncio.get_running_loop().time() + wanted.timeout_s
         details = Details(api.method, metadata_of(request.headers), api.face)
         context = Context(details, sender_of(request), deadline)
-        one = _Exchange(request, api, context)
+        one = _Exchange(request, api, context, wanted, wrong.found)
         try:
             async with asyncio.timeout_at(deadline):
-                await one.run(self._in_process, self._bounds, wanted, wrong.found)
+                await one.run(self._in_process, self._bounds)
         except AbortError:
             refusal = one.refusal()
         except TimeoutError:
@@ -106,21 +106,25 @@ class Exchanges:
 class _Exchange:
     """One request that becomes a call."""
 
-    def __init__(self, request: web.BaseRequest, api: Api, context: Context) -> None:
-        self._request = request
-        self._api = api
-        self._context = context
-        self._wrong: Unserved | InvalidRequest | None = None
-        self._misshapen = False
-        self.written: Written
-
-    async def run(
+    def __init__(
         self,
-        in_process: InProcess,
-        bounds: Bounds,
+        request: web.BaseRequest,
+        api: Api,
+        context: Context,
         wanted: Wishes,
         wrong: tuple[Violation, ...],
     ) -> None:
+        self._request = request
+        self._api = api
+        self._context = context
+        self._wanted = wanted
+        self._wrong = wrong
+        self._body = b""
+        self._unserved: Refusal | None = None
+        self._misshapen = False
+        self.written: Written
+
+    async def run(self, in_process: InProcess, bounds: Bounds) -> None:
         """Read and serve it, as far as those allow who stand before every call.
 
         Raises:
@@ -129,40 +133,44 @@ class _Exchange:
         """
         handler: Handler = grpc.unary_unary_rpc_method_handler(self._serve)
         entered = await in_process.enter(self._context.details_of_call, handler)
-        message = None
         if entered.wants_request:
-            # What is wrong is raised where it is seen, written down and counted.
             try:
-                body = await body_of(
+                self._body = await body_of(
                     self._request,
                     max_bytes=bounds.max_body_bytes,
                     timeout_s=bounds.body_timeout_s,
                 )
-                message = self._api.read(body, self._request.headers, wanted)
-            except InvalidRequest as error:
-                self._wrong = InvalidRequest((*wrong, *error.violations))
-                self._misshapen = True
             except Unserved as error:
-                self._wrong = error
-            else:
-                self._wrong = InvalidRequest(wrong) if wrong else None
-        self._context.details_of_call.face = self._api.face
-        await entered.serve(message, self._context)
+                self._unserved = error.refusal
+        await entered.serve(Incoming(), self._context)
 
-    async def _serve(self, _: object, context: Any) -> object:  # noqa: ANN401 - gRPC's context
-        if isinstance(self._wrong, Unserved):
-            refusal = self._wrong.refusal
-            await self._context.abort(refusal.code, refusal.message)
-        if self._wrong:
-            raise self._wrong
+    async def _serve(self, incoming: Incoming, _: object) -> object:
+        """Serve it, where all that is raised is seen, written down and counted."""
+        context = self._context
+        if self._unserved is None:
+            try:
+                incoming.message = self._read()
+            except Unserved as error:
+                self._unserved = error.refusal
+        context.details_of_call.face = self._api.face
+        if self._unserved:
+            await context.abort(self._unserved.code, self._unserved.message)
         message, self.written = await self._api.serve(context)
+        return message
+
+    def _read(self) -> object:
+        try:
+            message = self._api.read(self._body, self._request.headers, self._wanted)
+        except InvalidRequest as error:
+            self._misshapen = True
+            raise InvalidRequest((*self._wrong, *error.violations)) from error
+        if self._wrong:
+            raise InvalidRequest(self._wrong)
         return message
 
     def refusal(self) -> Refusal:
         """Say why it was refused."""
-        if isinstance(self._wrong, Unserved):
-            return self._wrong.refusal
-        return read_refusal(
+        return self._unserved or read_refusal(
             self._context.code(),
             self._context.details(),
             self._context.trailing_metadata(),

@@ -49,7 +49,8 @@ class Paths:
         """Answer a request."""
         methods = self._places.get(request.path)
         if methods is None:
-            return _refused(404, "there is nothing at this path")
+            # Connect's clients read the code, and others the words.
+            return _refused(404, "there is nothing at this path", code="unimplemented")
         respond = methods.get(request.method)
         if respond is None:
             response = _refused(405, f"only {', '.join(methods)} is answered here")
@@ -58,11 +59,10 @@ class Paths:
         return await respond(request)
 
 
-def _refused(status: int, words: str) -> web.Response:
+def _refused(status: int, words: str, **more: str) -> web.Response:
+    said = {"message": words, "detail": words, "error": {"message": words}, **more}
     return web.Response(
-        body=orjson.dumps(
-            {"message": words, "detail": words, "error": {"message": words}}
-        ),
+        body=orjson.dumps(said),
         status=status,
         content_type="application/json",
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,6 +18,7 @@ from pydantic_core import ErrorDetails
 from gateway.errors import Violation
 
 _MOST_RESULTS = 2**31 - 1
+_DEEPEST = 64
 
 
 def _whole(value: object) -> object:
@@ -30,10 +32,29 @@ AtLeastOne = Annotated[int, Field(ge=1, le=_MOST_RESULTS), WHOLE]
 AtLeastNone = Annotated[int, Field(ge=0, le=_MOST_RESULTS), WHOLE]
 # Whether it is blank is seen where all requests are checked.
 Query = Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
+
+
+def _shallow(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse what could be read, and not be written again."""
+    level: list[JsonValue] = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return value
+    message = f"must not be nested deeper than {_DEEPEST}"
+    raise ValueError(message)
+
+
 TextOrObject = (
     str
     | Annotated[
         dict[str, JsonValue],
+        AfterValidator(_shallow),
         WithJsonSchema(
             {
                 "type": "object",
@@ -80,12 +101,11 @@ def violations_of(
     found: dict[str, Violation] = {}
     for each in error.errors():
         path, union = _path(each["loc"], shape)
-        found.setdefault(
-            path,
-            Violation(
-                path, "must be a string or an object" if union else _description(each)
-            ),
-        )
+        if each["type"] == "value_error":  # ours, and says more than that of its kind
+            found[path] = Violation(path, str(each["ctx"]["error"]))
+            continue
+        words = "must be a string or an object" if union else _description(each)
+        found.setdefault(path, Violation(path, words))
     return tuple(found.values())
 
 

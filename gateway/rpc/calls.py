@@ -20,7 +20,7 @@ from gateway.rpc.call_lines import call_ended
 from gateway.rpc.debugging import METADATA as DEBUG
 from gateway.rpc.debugging import asks_for_debug, debug_words
 from gateway.rpc.handlers import Handler, behaviour_of, with_behaviour
-from gateway.rpc.in_process import Details
+from gateway.rpc.in_process import Details, Incoming
 from gateway.rpc.recollection import Recalled
 
 # Quoted: at run time, grpc's classes take no type arguments.
@@ -138,7 +138,8 @@ class _Watched:
         """Look at a message that goes to the caller."""
         self._last = response
         seen = response.answer if isinstance(response, Recalled) else response
-        self._watching.answered(request, seen)
+        asked = request.message if isinstance(request, Incoming) else request
+        self._watching.answered(asked, seen)
         if self._debug:
             self._add_trailer(*((DEBUG, line) for line in debug_words(response)))
 

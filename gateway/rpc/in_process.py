@@ -28,6 +28,14 @@ class Details(grpc.HandlerCallDetails):
 
 
 @dataclass(slots=True)
+class Incoming:
+    """A request that is read where it is served."""
+
+    message: object = None
+    """None: it was not read yet, or could not be."""
+
+
+@dataclass(slots=True)
 class Context:
     """Stands in for gRPC's context of a call, as far as our services look at it.
 
@@ -170,7 +178,7 @@ class Entered:
         self.wants_request = not handler.request_streaming
         """Whether the request is to be read: a refused one is not worth it."""
 
-    async def serve(self, request: object, context: Context) -> object:
+    async def serve(self, request: Incoming, context: Context) -> object:
         """Serve it.
 
         Raises:
