@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -22,11 +23,22 @@ ROOT = HERE.parents[1]
 _SETUP_S = 30.0
 _STOP_S = 15.0
 _LISTENING = re.compile(r"listening on (\S+:\d+),")
+_HTTP = re.compile(r"the APIs of vendors at (http://\S+:\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a gateway is."""
+
+    address: str
+    """HOST:PORT of gRPC."""
+    http: str
+    """URL of the APIs of vendors."""
 
 
 @contextmanager
-def a_gateway() -> Iterator[str]:
-    """Run it until the block ends; gives its HOST:PORT."""
+def a_gateway() -> Iterator[Listening]:
+    """Run it until the block ends; tells where it is."""
     with (
         played_rerankers() as rerankers,
         tempfile.TemporaryDirectory(prefix="conformance-") as folder,
@@ -34,14 +46,14 @@ def a_gateway() -> Iterator[str]:
         config = Path(folder, "gateway.toml")
         text = (HERE / "gateway.toml").read_text("utf-8")
         config.write_text(text.replace("URL", rerankers.url), "utf-8")
-        with _serving(config, data=Path(folder, "data")) as address:
-            with grpc.insecure_channel(address) as channel:
+        with _serving(config, data=Path(folder, "data")) as listening:
+            with grpc.insecure_channel(listening.address) as channel:
                 _store_papers(document_service_pb2_grpc.DocumentServiceStub(channel))
-            yield address
+            yield listening
 
 
 @contextmanager
-def _serving(config: Path, *, data: Path) -> Iterator[str]:
+def _serving(config: Path, *, data: Path) -> Iterator[Listening]:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -50,7 +62,8 @@ def _serving(config: Path, *, data: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "gateway", "serve"),
-            *("--config", str(config), "--address", "127.0.0.1:0"),
+            *("--config", str(config)),
+            *("--address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"),
         ],
         cwd=ROOT,
         env={
@@ -65,7 +78,7 @@ def _serving(config: Path, *, data: Path) -> Iterator[str]:
     )
     assert process.stderr  # noqa: S101 - it is a pipe
     try:
-        yield _address(process.stderr)
+        yield _listening(process.stderr)
     finally:
         process.terminate()
         try:
@@ -75,12 +88,15 @@ def _serving(config: Path, *, data: Path) -> Iterator[str]:
             process.communicate()
 
 
-def _address(lines: IO[str]) -> str:
+def _listening(lines: IO[str]) -> Listening:
     said = []
+    address = ""
     for line in lines:
         said.append(line)
         if found := _LISTENING.search(line):
-            return found[1]
+            address = found[1]
+        if found := _HTTP.search(line):
+            return Listening(address, found[1])
     sys.exit("the gateway did not start:\n" + "".join(said))
 
 

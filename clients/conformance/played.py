@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import log
 
 MODEL = "words-in-common"
+UP_AGAIN = "up again?"
+"""The one query that `down` answers."""
 
 
 class PlayedRerankers(ThreadingHTTPServer):
@@ -61,6 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.seen.add(query)
             self._answer(503, b'{"error": "not yet"}')
 
+    def down(self, query: str, texts: list[str]) -> None:
+        """Fail, but for one query: a circuit opens where nothing but failures is seen."""
+        if query == UP_AGAIN:
+            self.judge(query, texts)
+        else:
+            self.refuses(503)
+
     def hangs(self, *_: object) -> None:
         """Answer nothing until the end."""
         self.server.ended.wait()
@@ -103,7 +112,7 @@ _PLAYED: dict[str, Callable[[_Handler, str, list[str]], None]] = {
     "slow": _Handler.hangs,
     "hanging": _Handler.hangs,
     "garbled": _Handler.babbles,
-    "down": _refusing(503),
+    "down": _Handler.down,
     "busy": _refusing(429),
     "locked": _refusing(401),
     "narrow": _refusing(413),

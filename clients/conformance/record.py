@@ -33,7 +33,7 @@ _PATIENCE_S = 10.0
 
 def main() -> None:
     """Ask each call of each case, and write the answers beside the questions."""
-    with a_gateway() as address, grpc.insecure_channel(address) as channel:
+    with a_gateway() as gateway, grpc.insecure_channel(gateway.address) as channel:
         for path in sorted(HERE.glob("cases/*.json")):
             cases = json.loads(path.read_text("utf-8"))
             for case in cases:

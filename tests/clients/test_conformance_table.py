@@ -21,7 +21,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def channel() -> Iterator[grpc.Channel]:
-    with a_gateway() as address, grpc.insecure_channel(address) as opened:
+    with a_gateway() as gateway, grpc.insecure_channel(gateway.address) as opened:
         yield opened
 
 
