@@ -54,6 +54,8 @@ async def running(
         "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
         # And about single calls: what one of them left behind would decide the next.
         "RERANK_GATEWAY__CACHE__MAX_BYTES": "0",
+        # However late a busy machine comes to its work.
+        "RERANK_GATEWAY__SERVER__MAX_LAG_S": "60",
         **dict(_variables({"backends": _patient(settings)})),
         **(environ or {}),
         **dict(_variables(settings)),
