@@ -1,0 +1,118 @@
+"""One call from a coroutine: its deadline, its metadata, its error, and its end."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from typing import TypeVar
+
+import grpc
+from grpc import aio
+
+from rerank_client.connection import Connection
+from rerank_client.errors import from_rpc
+from rerank_client.service_config import CALL_TIMEOUT_S
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class AsyncCalls:
+    """The calls over one channel, which belongs to the event loop that opened it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.channel = connection.open_aio()
+        self._connection = connection
+
+    async def close(self) -> None:
+        """Cancel the calls that are open, and close the channel."""
+        await self.channel.close()
+
+    async def ask(
+        self,
+        method: aio.UnaryUnaryMultiCallable[Q, A],
+        request: Q,
+        timeout_s: float | None,
+        *,
+        default_s: float = CALL_TIMEOUT_S,
+    ) -> A:
+        """Ask once, and wait for the answer."""
+        timeout_s = self._connection.call_timeout_s(timeout_s, default_s)
+        metadata = self._connection.call_metadata()
+        try:
+            return await method(request, timeout=timeout_s, metadata=metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from error
+
+    async def follow(
+        self,
+        method: aio.UnaryStreamMultiCallable[Q, A],
+        request: Q,
+        timeout_s: float | None,
+    ) -> AsyncGenerator[A]:
+        """Ask once, and yield the answers as they come."""
+        timeout_s = self._connection.call_timeout_s(timeout_s, CALL_TIMEOUT_S)
+        metadata = self._connection.call_metadata()
+        call = method(request, timeout=timeout_s, metadata=metadata)
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.RpcError as error:
+            raise from_rpc(error) from error
+        finally:
+            # Whoever stops reading has left: nothing more is to be done for them.
+            call.cancel()
+
+    async def exchange(
+        self,
+        method: aio.StreamStreamMultiCallable[Q, A],
+        requests: AsyncIterable[Q],
+        timeout_s: float | None,
+    ) -> AsyncGenerator[A]:
+        """Ask many times over one stream, and yield the answers as they come."""
+        if timeout_s is None:
+            timeout_s = self._connection.stream_timeout_s
+        timeout_s = self._connection.call_timeout_s(timeout_s, timeout_s)
+        metadata = self._connection.call_metadata()
+        call = method(timeout=timeout_s, metadata=metadata)
+        writing = asyncio.create_task(_write(call, requests))
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.RpcError as error:
+            raise from_rpc(error) from error
+        except asyncio.CancelledError:
+            # The call was cancelled: by the task that reads its answers, or since the
+            # requests could not be read.
+            if not writing.done() or writing.cancelled():
+                raise
+            await writing
+            raise
+        finally:
+            call.cancel()
+            writing.cancel()
+            await asyncio.wait([writing])
+
+
+async def _write(call: aio.StreamStreamCall[Q, A], requests: AsyncIterable[Q]) -> None:
+    """Send the requests; a call that is over needs none."""
+    try:
+        async for request in requests:
+            try:
+                await call.write(request)
+            except (grpc.RpcError, asyncio.InvalidStateError):
+                return
+    except BaseException:
+        call.cancel()
+        raise
+    with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
+        await call.done_writing()
+
+
+async def in_turn(several: Iterable[A] | AsyncIterable[A]) -> AsyncIterator[A]:
+    """Iterate, whatever kind of iterable it is."""
+    if isinstance(several, AsyncIterable):
+        async for each in several:
+            yield each
+    else:
+        for each in several:
+            yield each
