@@ -2,8 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from typing import TypeVar
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Iterable,
+)
+from typing import Any, TypeVar
 
 import grpc
 from grpc import aio
@@ -74,12 +80,14 @@ class AsyncCalls:
         timeout_s = self._connection.call_timeout_s(timeout_s, timeout_s)
         metadata = self._connection.call_metadata()
         call = method(timeout=timeout_s, metadata=metadata)
+        ending = _Ending(call)
         writing = asyncio.create_task(_write(call, requests))
         try:
             async for answer in call:
                 yield answer
-        except grpc.RpcError as error:
-            raise from_rpc(error) from error
+        except grpc.RpcError:
+            if (error := await ending.error()) is not None:
+                raise from_rpc(error) from error
         except asyncio.CancelledError:
             # The call was cancelled: by the task that reads its answers, or since the
             # requests could not be read.
@@ -91,6 +99,44 @@ class AsyncCalls:
             call.cancel()
             writing.cancel()
             await asyncio.wait([writing])
+
+
+class _Ending:
+    """What a call ended with.
+
+    When the server ends a call while a message is being sent, grpc.aio reports INTERNAL,
+    before the server's own status or in its place. Both pass by here.
+    """
+
+    def __init__(self, call: aio.StreamStreamCall[Q, A]) -> None:
+        self._error: aio.AioRpcError | None = None
+        self._ended = asyncio.Event()
+        call.add_done_callback(self._note)
+
+    async def error(self) -> aio.AioRpcError | None:
+        """Wait for the server's status; None: it was OK."""
+        await self._ended.wait()
+        return self._error
+
+    def _note(self, call: aio.StreamStreamCall[Q, A]) -> None:
+        code, details = _at_once(call.code()), _at_once(call.details())
+        if self._ended.is_set() or details == "Internal error from Core":
+            return
+        if code is not grpc.StatusCode.OK:
+            trailing = _at_once(call.trailing_metadata())
+            self._error = aio.AioRpcError(code, aio.Metadata(), trailing, details)
+        self._ended.set()
+
+
+def _at_once(coroutine: Coroutine[Any, Any, A]) -> A:
+    """Run a coroutine that has nothing to wait for."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: A = end.value
+        return result
+    message = "it waits"
+    raise RuntimeError(message)
 
 
 async def _write(call: aio.StreamStreamCall[Q, A], requests: AsyncIterable[Q]) -> None:

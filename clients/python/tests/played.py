@@ -24,16 +24,26 @@ from rerank_client._gen.rerank.v1.search_service_pb2_grpc import (
     add_SearchServiceServicer_to_server,
 )
 from rerank_client.types import (
+    CreateCollectionRequest,
+    CreateCollectionResponse,
+    DeleteCollectionRequest,
+    DeleteCollectionResponse,
     DeleteDocumentsRequest,
     DeleteDocumentsResponse,
+    GetDocumentRequest,
+    GetDocumentResponse,
     ImportDocumentsRequest,
     ImportDocumentsResponse,
+    ListCollectionsRequest,
+    ListCollectionsResponse,
     RerankBatchRequest,
     RerankBatchResponse,
     RerankRequest,
     RerankResponse,
     SearchProgressiveRequest,
     SearchProgressiveResponse,
+    SearchRequest,
+    SearchResponse,
 )
 
 PATIENCE_S = 30.0
@@ -106,13 +116,42 @@ class Played(RerankServiceServicer, SearchServiceServicer, DocumentServiceServic
         self._begin("DeleteDocuments", context)
         return DeleteDocumentsResponse(deleted_count=len(request.ids))
 
+    @override
+    def Search(self, request: SearchRequest, context: Context) -> SearchResponse:
+        raise NotImplementedError
+
+    @override
+    def GetDocument(
+        self, request: GetDocumentRequest, context: Context
+    ) -> GetDocumentResponse:
+        raise NotImplementedError
+
+    @override
+    def CreateCollection(
+        self, request: CreateCollectionRequest, context: Context
+    ) -> CreateCollectionResponse:
+        raise NotImplementedError
+
+    @override
+    def DeleteCollection(
+        self, request: DeleteCollectionRequest, context: Context
+    ) -> DeleteCollectionResponse:
+        raise NotImplementedError
+
+    @override
+    def ListCollections(
+        self, request: ListCollectionsRequest, context: Context
+    ) -> ListCollectionsResponse:
+        raise NotImplementedError
+
     def _begin(self, method: str, context: Context) -> Call:
         call = Call(
             method=method,
             metadata=dict(context.invocation_metadata()),
             remaining_s=context.time_remaining(),
         )
-        context.add_callback(call.over.set)
+        if not context.add_callback(call.over.set):
+            call.over.set()
         self.calls.append(call)
         self.reached.set()
         if self.behaviours:
