@@ -8,6 +8,9 @@ import pytest
 
 from rerank_client import AsyncRerankClient, RerankClient
 
+# Before Haystack is imported: a test tells nobody that it ran.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -58,7 +58,7 @@ def no_task_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     tasks = asyncio.all_tasks(runner.get_loop()) - {runner}
     # gRPC itself waits on for the end of a call that was cancelled.
-    left = [task for task in tasks if "_AioCall." not in repr(task.get_coro())]
+    left = [task for task in tasks if "_AioCall." not in repr(task)]
     assert not left, f"tasks that nobody awaited: {left}"
 
 
