@@ -11,7 +11,8 @@ from rerank_client import AsyncRerankClient, RerankClient
 # Before Haystack is imported: a test tells nobody that it ran.
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
-ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parents[1]
+ROOT = HERE.parents[1]
 
 
 @pytest.fixture

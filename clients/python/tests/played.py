@@ -130,7 +130,8 @@ class Played(RerankServiceServicer, SearchServiceServicer, DocumentServiceServic
     def CreateCollection(
         self, request: CreateCollectionRequest, context: Context
     ) -> CreateCollectionResponse:
-        raise NotImplementedError
+        self._begin("CreateCollection", context)
+        return CreateCollectionResponse()
 
     @override
     def DeleteCollection(

@@ -133,12 +133,12 @@ async def test_a_faulty_request_is_not_repeated(
     assert len(played.calls) == 1
 
 
-async def test_a_change_is_not_repeated(
+async def test_what_is_not_safe_to_repeat_is_not_repeated(
     played: Played, client: AsyncRerankClient
 ) -> None:
     played.behaviours = [unavailable]
     with pytest.raises(Unavailable):
-        await client.delete_documents(["a"])
+        await client.create_collection("papers")
     assert len(played.calls) == 1
 
 

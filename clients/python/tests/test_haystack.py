@@ -8,7 +8,7 @@ from haystack import Document, Pipeline
 from haystack.utils import Secret
 from played import Played, serving
 
-from rerank_client import FailedPrecondition, Unavailable
+from rerank_client import FailedPrecondition
 from rerank_client.haystack import GatewayRanker
 
 QUERY = "what is vitamin b12"
@@ -71,21 +71,21 @@ def test_what_was_found_stays_as_it_is(ranker: GatewayRanker) -> None:
 
 
 def test_a_fallback_keeps_the_order_and_shows(gateway: str) -> None:
-    ranker = GatewayRanker(gateway, route="down", search_method="vector")
+    ranker = GatewayRanker(gateway, route="locked", search_method="vector")
     output = ranker.run(QUERY, found())
     assert [each.id for each in output["documents"]] == ["bread", "blank", "b12"]
     assert output["fallback_triggered"] is True
-    assert output["fallback_reason"] == "UNAVAILABLE"
+    assert output["fallback_reason"] == "UNAUTHENTICATED"
     for each in output["documents"]:
         assert each.score is None
         assert each.meta["search_method"] == "vector"
-        assert each.meta["fallback_reason"] == "UNAVAILABLE"
+        assert each.meta["fallback_reason"] == "UNAUTHENTICATED"
     ranker.close()
 
 
 def test_a_failure_can_be_an_error(gateway: str) -> None:
-    ranker = GatewayRanker(gateway, route="down", raise_on_failure=True)
-    with pytest.raises((Unavailable, FailedPrecondition)):
+    ranker = GatewayRanker(gateway, route="locked", raise_on_failure=True)
+    with pytest.raises(FailedPrecondition):
         ranker.run(QUERY, found())
     ranker.close()
 

@@ -9,7 +9,6 @@ from rerank_client import (
     FailedPrecondition,
     NotFound,
     RerankClient,
-    Unavailable,
 )
 from rerank_client.langchain import GatewayRerank
 
@@ -63,14 +62,14 @@ def test_what_was_found_stays_as_it_is(client: RerankClient) -> None:
 
 
 def test_a_fallback_keeps_the_order_and_shows(client: RerankClient) -> None:
-    compressor = GatewayRerank(client=client, route="down", search_method="vector")
+    compressor = GatewayRerank(client=client, route="locked", search_method="vector")
     ranked = compressor.compress_documents(found(), QUERY)
     assert [each.metadata["page"] for each in ranked] == [1, 2, 3]
     for each in ranked:
         assert "relevance_score" not in each.metadata
         assert each.metadata["search_method"] == "vector"
         assert each.metadata["fallback_triggered"] is True
-        assert each.metadata["fallback_reason"] == "UNAVAILABLE"
+        assert each.metadata["fallback_reason"] == "UNAUTHENTICATED"
 
 
 def test_a_second_backend_shows_too(client: RerankClient) -> None:
@@ -83,9 +82,9 @@ def test_a_second_backend_shows_too(client: RerankClient) -> None:
 
 
 def test_a_failure_can_be_an_error(client: RerankClient) -> None:
-    with pytest.raises((Unavailable, FailedPrecondition)) as raised:
+    with pytest.raises(FailedPrecondition) as raised:
         GatewayRerank(
-            client=client, route="down", raise_on_failure=True
+            client=client, route="locked", raise_on_failure=True
         ).compress_documents(found(), QUERY)
     assert raised.value.reason == "RERANK_FAILED"
     assert raised.value.execution

@@ -24,7 +24,6 @@ from rerank_client import (
     AsyncRerankClient,
     FailedPrecondition,
     RerankClient,
-    Unavailable,
     llama_index,
 )
 from rerank_client.llama_index import GatewayRerank
@@ -107,19 +106,19 @@ def test_the_metadata_that_is_embedded_is_judged(client: RerankClient) -> None:
 
 
 def test_a_fallback_keeps_the_order_and_shows(client: RerankClient) -> None:
-    processor = GatewayRerank(client=client, route="down")
+    processor = GatewayRerank(client=client, route="locked")
     ranked = processor.postprocess_nodes(found(), query_str=QUERY)
     assert ids(ranked) == ["bread", "blank", "b12"]
     for each in ranked:
         assert each.score is None
         assert each.metadata["search_method"] == "input_order"
         assert each.metadata["fallback_triggered"] is True
-        assert each.metadata["fallback_reason"] == "UNAVAILABLE"
+        assert each.metadata["fallback_reason"] == "UNAUTHENTICATED"
 
 
 def test_a_failure_can_be_an_error(client: RerankClient) -> None:
-    processor = GatewayRerank(client=client, route="down", raise_on_failure=True)
-    with pytest.raises((Unavailable, FailedPrecondition)):
+    processor = GatewayRerank(client=client, route="locked", raise_on_failure=True)
+    with pytest.raises(FailedPrecondition):
         processor.postprocess_nodes(found(), query_str=QUERY)
 
 
