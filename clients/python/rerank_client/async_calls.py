@@ -89,16 +89,21 @@ class AsyncCalls:
             if (error := await ending.error()) is not None:
                 raise from_rpc(error) from error
         except asyncio.CancelledError:
-            # The call was cancelled: by the task that reads its answers, or since the
-            # requests could not be read.
-            if not writing.done() or writing.cancelled():
-                raise
-            await writing
+            # Either the task that reads the answers is cancelled, or the call is, since
+            # the requests could not be read; then that is the error.
+            if not _cancelled() and writing.done() and not writing.cancelled():
+                writing.result()
             raise
         finally:
             call.cancel()
             writing.cancel()
-            await asyncio.wait([writing])
+            await asyncio.gather(writing, return_exceptions=True)
+
+
+def _cancelled() -> bool:
+    """Tell whether somebody wants the current task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class _Ending:

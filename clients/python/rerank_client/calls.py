@@ -119,6 +119,9 @@ def _answers(call: _Answers[A], source: _Source[Q] | None = None) -> Generator[A
         if source is not None and source.error is not None:
             raise source.error from None
         raise from_rpc(error) from error
+    else:
+        if source is not None and source.error is not None:
+            raise source.error
     finally:
         # Whoever stops reading has left: nothing more is to be done for them.
         call.cancel()

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def gateway() -> Iterator[str]:
-    """The gateway of the conformance table, over played rerankers: its address."""
+@contextmanager
+def a_gateway() -> Iterator[str]:
+    """Run the gateway of the conformance table, over played rerankers; its address."""
     process = subprocess.Popen(
         [str(ROOT / ".venv/bin/python"), "-m", "clients.conformance"],
         cwd=ROOT,
@@ -41,6 +42,12 @@ def gateway() -> Iterator[str]:
         process.stdin.close()
         process.stdout.close()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[str]:
+    with a_gateway() as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The table that holds the clients of every language to the same answers."""
 
 import json
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from clients.conformance.comparing import ALWAYS_VOLATILE, difference, steady
-from conftest import ROOT
+from conftest import ROOT, a_gateway
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 
@@ -57,6 +58,27 @@ METHODS = {
         types.CheckBackendRequest,
     ),
 }
+
+
+# One for each client: the circuits of dead backends open when the table is run twice.
+@pytest.fixture(scope="module")
+def gateways() -> Iterator[tuple[str, str]]:
+    with a_gateway() as one, a_gateway() as other:
+        yield one, other
+
+
+@pytest.fixture
+def client(gateways: tuple[str, str]) -> Iterator[RerankClient]:
+    with RerankClient(gateways[0]) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(
+    gateways: tuple[str, str],
+) -> AsyncIterator[AsyncRerankClient]:
+    async with AsyncRerankClient(gateways[1]) as client:
+        yield client
 
 
 def test_the_table_is_there() -> None:
