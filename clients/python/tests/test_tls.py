@@ -17,9 +17,11 @@ from rerank_client._gen.rerank.v1.rerank_service_pb2_grpc import (
 OPENSSL = shutil.which("openssl")
 
 
-@pytest.mark.skipif(OPENSSL is None, reason="openssl makes the certificate")
-async def test_both_clients_speak_tls(tmp_path: Path) -> None:
-    assert OPENSSL
+@pytest.fixture
+def identity(tmp_path: Path) -> tuple[bytes, bytes]:
+    """A private key and its certificate."""
+    if OPENSSL is None:
+        pytest.skip("openssl makes the certificate")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         [
@@ -31,17 +33,20 @@ async def test_both_clients_speak_tls(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
+    return key.read_bytes(), certificate.read_bytes()
+
+
+async def test_both_clients_speak_tls(identity: tuple[bytes, bytes]) -> None:
     with ThreadPoolExecutor() as pool:
         server = grpc.server(pool)
         add_RerankServiceServicer_to_server(Played(), server)
         port = server.add_secure_port(
-            "127.0.0.1:0",
-            grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())]),
+            "127.0.0.1:0", grpc.ssl_server_credentials([identity])
         )
         server.start()
         try:
             address = f"127.0.0.1:{port}"
-            trusting = grpc.ssl_channel_credentials(certificate.read_bytes())
+            trusting = grpc.ssl_channel_credentials(identity[1])
             with RerankClient(address, credentials=trusting) as client:
                 assert client.rerank("q", ["a"]).message == "q"
             async with AsyncRerankClient(address, credentials=trusting) as other:
