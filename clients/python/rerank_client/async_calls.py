@@ -35,7 +35,7 @@ class AsyncCalls:
 
     async def ask(
         self,
-        method: aio.UnaryUnaryMultiCallable[Q, A],
+        method: "aio.UnaryUnaryMultiCallable[Q, A]",
         request: Q,
         timeout_s: float | None,
         *,
@@ -51,7 +51,7 @@ class AsyncCalls:
 
     async def follow(
         self,
-        method: aio.UnaryStreamMultiCallable[Q, A],
+        method: "aio.UnaryStreamMultiCallable[Q, A]",
         request: Q,
         timeout_s: float | None,
     ) -> AsyncGenerator[A]:
@@ -70,7 +70,7 @@ class AsyncCalls:
 
     async def exchange(
         self,
-        method: aio.StreamStreamMultiCallable[Q, A],
+        method: "aio.StreamStreamMultiCallable[Q, A]",
         requests: AsyncIterable[Q],
         timeout_s: float | None,
     ) -> AsyncGenerator[A]:
@@ -113,7 +113,7 @@ class _Ending:
     before the server's own status or in its place. Both pass by here.
     """
 
-    def __init__(self, call: aio.StreamStreamCall[Q, A]) -> None:
+    def __init__(self, call: "aio.StreamStreamCall[Q, A]") -> None:
         self._error: aio.AioRpcError | None = None
         self._ended = asyncio.Event()
         call.add_done_callback(self._note)
@@ -123,7 +123,7 @@ class _Ending:
         await self._ended.wait()
         return self._error
 
-    def _note(self, call: aio.StreamStreamCall[Q, A]) -> None:
+    def _note(self, call: "aio.StreamStreamCall[Q, A]") -> None:
         code, details = _at_once(call.code()), _at_once(call.details())
         if self._ended.is_set() or details == "Internal error from Core":
             return
@@ -144,7 +144,7 @@ def _at_once(coroutine: Coroutine[Any, Any, A]) -> A:
     raise RuntimeError(message)
 
 
-async def _write(call: aio.StreamStreamCall[Q, A], requests: AsyncIterable[Q]) -> None:
+async def _write(call: "aio.StreamStreamCall[Q, A]", requests: AsyncIterable[Q]) -> None:
     """Send the requests; a call that is over needs none."""
     try:
         async for request in requests:
