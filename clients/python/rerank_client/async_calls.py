@@ -42,7 +42,7 @@ class AsyncCalls:
         default_s: float = CALL_TIMEOUT_S,
     ) -> A:
         """Ask once, and wait for the answer."""
-        timeout_s = self._connection.call_timeout_s(timeout_s, default_s)
+        timeout_s = self._connection.timeout_of_call(timeout_s, default_s=default_s)
         metadata = self._connection.call_metadata()
         try:
             return await method(request, timeout=timeout_s, metadata=metadata)
@@ -56,7 +56,9 @@ class AsyncCalls:
         timeout_s: float | None,
     ) -> AsyncGenerator[A]:
         """Ask once, and yield the answers as they come."""
-        timeout_s = self._connection.call_timeout_s(timeout_s, CALL_TIMEOUT_S)
+        timeout_s = self._connection.timeout_of_call(
+            timeout_s, default_s=CALL_TIMEOUT_S
+        )
         metadata = self._connection.call_metadata()
         call = method(request, timeout=timeout_s, metadata=metadata)
         try:
@@ -75,9 +77,7 @@ class AsyncCalls:
         timeout_s: float | None,
     ) -> AsyncGenerator[A]:
         """Ask many times over one stream, and yield the answers as they come."""
-        if timeout_s is None:
-            timeout_s = self._connection.stream_timeout_s
-        timeout_s = self._connection.call_timeout_s(timeout_s, timeout_s)
+        timeout_s = self._connection.timeout_of_stream(timeout_s)
         metadata = self._connection.call_metadata()
         call = method(timeout=timeout_s, metadata=metadata)
         ending = _Ending(call)
@@ -91,13 +91,21 @@ class AsyncCalls:
         except asyncio.CancelledError:
             # Either the task that reads the answers is cancelled, or the call is, since
             # the requests could not be read; then that is the error.
-            if not _cancelled() and writing.done() and not writing.cancelled():
-                writing.result()
+            if not _cancelled():
+                _raise_failure(writing)
             raise
+        else:
+            _raise_failure(writing)
         finally:
             call.cancel()
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
+
+
+def _raise_failure(writing: "asyncio.Task[None]") -> None:
+    """Raise what kept the requests from being read, if anything did."""
+    if writing.done() and not writing.cancelled():
+        writing.result()
 
 
 def _cancelled() -> bool:
@@ -144,7 +152,9 @@ def _at_once(coroutine: Coroutine[Any, Any, A]) -> A:
     raise RuntimeError(message)
 
 
-async def _write(call: "aio.StreamStreamCall[Q, A]", requests: AsyncIterable[Q]) -> None:
+async def _write(
+    call: "aio.StreamStreamCall[Q, A]", requests: AsyncIterable[Q]
+) -> None:
     """Send the requests; a call that is over needs none."""
     try:
         async for request in requests:

@@ -53,9 +53,8 @@ from rerank_client.types import (
     SearchResponse,
 )
 
-if (
-    TYPE_CHECKING
-):  # the stubs of both kinds are one class, which only type checkers tell apart
+# The stubs for threads and for coroutines are one class, which only types tell apart.
+if TYPE_CHECKING:
     from rerank_client._gen.rerank.v1.backend_service_pb2_grpc import (
         BackendServiceAsyncStub,
     )

@@ -43,7 +43,7 @@ class Calls:
         default_s: float = CALL_TIMEOUT_S,
     ) -> A:
         """Ask once, and wait for the answer."""
-        timeout_s = self._connection.call_timeout_s(timeout_s, default_s)
+        timeout_s = self._connection.timeout_of_call(timeout_s, default_s=default_s)
         metadata = self._connection.call_metadata()
         try:
             return method(request, timeout=timeout_s, metadata=metadata)
@@ -57,12 +57,11 @@ class Calls:
         timeout_s: float | None,
     ) -> Generator[A]:
         """Ask once, and yield the answers as they come."""
-        call = method(
-            request,
-            timeout=self._connection.call_timeout_s(timeout_s, CALL_TIMEOUT_S),
-            metadata=self._connection.call_metadata(),
+        timeout_s = self._connection.timeout_of_call(
+            timeout_s, default_s=CALL_TIMEOUT_S
         )
-        return _answers(call)
+        metadata = self._connection.call_metadata()
+        return _answers(method(request, timeout=timeout_s, metadata=metadata))
 
     def exchange(
         self,
@@ -71,9 +70,7 @@ class Calls:
         timeout_s: float | None,
     ) -> Generator[A]:
         """Ask many times over one stream, and yield the answers as they come."""
-        if timeout_s is None:
-            timeout_s = self._connection.stream_timeout_s
-        timeout_s = self._connection.call_timeout_s(timeout_s, timeout_s)
+        timeout_s = self._connection.timeout_of_stream(timeout_s)
         metadata = self._connection.call_metadata()
         source = _Source(requests)
         try:

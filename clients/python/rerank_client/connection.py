@@ -59,9 +59,9 @@ class Connection:
             ValueError: It is not a number of seconds above 0.
 
         """
-        for timeout_s in (self.timeout_s, self.stream_timeout_s):
-            if timeout_s is not None:
-                check_timeout(timeout_s)
+        _checked(self.stream_timeout_s)
+        if self.timeout_s is not None:
+            _checked(self.timeout_s)
 
     def open(self) -> grpc.Channel:
         """Open a channel for threads."""
@@ -84,7 +84,7 @@ class Connection:
             metadata["authorization"] = f"Bearer {self.token}"
         return tuple(metadata.items())
 
-    def call_timeout_s(self, timeout_s: float | None, default_s: float) -> float:
+    def timeout_of_call(self, timeout_s: float | None, *, default_s: float) -> float:
         """Give the deadline of a call: its own, the client's, or that of its kind.
 
         Raises:
@@ -92,9 +92,17 @@ class Connection:
 
         """
         if timeout_s is not None:
-            check_timeout(timeout_s)
-            return timeout_s
+            return _checked(timeout_s)
         return default_s if self.timeout_s is None else self.timeout_s
+
+    def timeout_of_stream(self, timeout_s: float | None) -> float:
+        """Give the deadline of a stream as long as its caller likes.
+
+        Raises:
+            ValueError: `timeout_s` is not a number of seconds above 0.
+
+        """
+        return self.stream_timeout_s if timeout_s is None else _checked(timeout_s)
 
     def _options(self) -> list[tuple[str, Any]]:
         options = {
@@ -104,13 +112,9 @@ class Connection:
         return list({**options, **dict(self.channel_options)}.items())
 
 
-def check_timeout(timeout_s: float) -> None:
-    """Refuse what is no deadline: every call must end.
-
-    Raises:
-        ValueError: It is not a number of seconds above 0.
-
-    """
+def _checked(timeout_s: float) -> float:
+    # A call without an end would never be over where a gateway hangs.
     if not (timeout_s > 0 and math.isfinite(timeout_s)):
         message = f"a timeout is a number of seconds above 0, not {timeout_s}"
         raise ValueError(message)
+    return timeout_s

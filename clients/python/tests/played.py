@@ -179,7 +179,9 @@ def hang(context: Context) -> None:
 def serving(played: Played, address: str = "127.0.0.1:0") -> Iterator[str]:
     """Serve until the block ends; gives the address."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        server = grpc.server(pool)
+        # As much as the gateway takes, and more.
+        unbounded = [("grpc.max_receive_message_length", -1)]
+        server = grpc.server(pool, options=unbounded)
         add_RerankServiceServicer_to_server(played, server)
         add_SearchServiceServicer_to_server(played, server)
         add_DocumentServiceServicer_to_server(played, server)

@@ -175,6 +175,11 @@ def test_a_call_waits_for_a_gateway_that_comes_up_late(played: Played) -> None:
             client._calls.channel.unsubscribe(changed)
 
 
+def test_an_answer_may_be_as_large_as_a_request(client: RerankClient) -> None:
+    query = "q" * 32 * 1024 * 1024
+    assert len(client.rerank(query, ["a"]).message) == len(query)
+
+
 # Streams
 
 
