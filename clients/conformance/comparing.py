@@ -11,11 +11,11 @@ _TOLERANCE = 1e-6
 
 
 def steady(value: Any, volatile: frozenset[str]) -> Any:  # noqa: ANN401 - any JSON
-    """Leave out the members that differ from one run to the next."""
+    """Leave out the members that differ from one run to the next, and sort the others."""
     if isinstance(value, dict):
         return {
             key: steady(each, volatile)
-            for key, each in value.items()
+            for key, each in sorted(value.items())
             if key not in volatile
         }
     if isinstance(value, list):

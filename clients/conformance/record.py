@@ -118,7 +118,7 @@ def _error(error: grpc.RpcError) -> dict[str, Any]:
     for detail in status.details if status else ():
         if detail.Unpack(info):
             told["reason"] = f"ERROR_REASON_{info.reason}"
-            told["metadata"] = dict(info.metadata)
+            told["metadata"] = dict(sorted(info.metadata.items()))
         elif detail.Unpack(bad):
             told["violations"] = [
                 {"field": each.field, "description": each.description}

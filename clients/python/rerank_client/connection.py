@@ -106,7 +106,7 @@ class Connection:
 
     def _options(self) -> list[tuple[str, Any]]:
         options = {
-            "grpc.service_config": service_config.for_channel(),
+            "grpc.service_config": service_config.SERVICE_CONFIG,
             "grpc.max_receive_message_length": _MAX_ANSWER_BYTES,
         }
         return list({**options, **dict(self.channel_options)}.items())
