@@ -1,0 +1,1 @@
+"""Who a caller is, proven, and what it may do."""
