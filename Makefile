@@ -53,6 +53,14 @@ test: $(READY) ## Run all tests.
 test-backends: $(READY) ## Run the tests against real servers named in LLAMA_SERVER_URL, INFINITY_URL, TEI_URL, VLLM_URL.
 	@$(BIN)/python -m pytest tests/real_servers
 
+.PHONY: clients
+clients: $(READY) ## Generate the code of every client anew (needs their toolchains).
+	@clients/each generate
+
+.PHONY: test-clients
+test-clients: $(READY) ## Run the tests of every client, in its language (needs their toolchains).
+	@clients/each test
+
 .PHONY: check
 check: format-check lint types proto-check architecture ## Run every check that CI runs beside the tests.
 
