@@ -12,6 +12,7 @@ final class Collected<T> implements Flow.Subscriber<T> {
   private static final long PATIENCE_S = 60;
 
   final List<T> things = new CopyOnWriteArrayList<>();
+  final CompletableFuture<T> first = new CompletableFuture<>();
   final CompletableFuture<List<T>> end = new CompletableFuture<>();
   private volatile Flow.Subscription subscription;
 
@@ -42,6 +43,7 @@ final class Collected<T> implements Flow.Subscriber<T> {
   @Override
   public void onNext(T thing) {
     things.add(thing);
+    first.complete(thing);
     subscription.request(1);
   }
 
