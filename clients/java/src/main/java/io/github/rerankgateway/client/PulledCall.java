@@ -8,18 +8,16 @@ import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.LinkedBlockingQueue;
 
 /**
  * A call with many answers, driven by the thread that reads them: between two answers it sends what
  * the connection takes, and while there is nothing to do it waits.
  *
- * <p>All that gRPC reports is put into a queue, and is run by that thread too. So there is nothing
- * to lock, and requests are made where the caller expects it.
+ * <p>What gRPC reports is run by that thread too. So there is nothing to lock, and requests are
+ * made where the caller expects it.
  */
 final class PulledCall<Q, A> implements AnswerStream<A> {
-  private final BlockingQueue<Runnable> events;
+  private final ReaderExecutor executor;
   private final ClientCall<Q, A> call;
   private final Iterator<? extends Q> requests;
   // gRPC does not tell such calls when it is ready: they may send at once.
@@ -29,13 +27,14 @@ final class PulledCall<Q, A> implements AnswerStream<A> {
   private A received;
   private Status end;
   private Metadata trailers;
+  private volatile boolean stopped;
 
   private PulledCall(
-      BlockingQueue<Runnable> events,
+      ReaderExecutor executor,
       ClientCall<Q, A> call,
       Iterator<? extends Q> requests,
       boolean sendsOne) {
-    this.events = events;
+    this.executor = executor;
     this.call = call;
     this.requests = requests;
     this.sendsOne = sendsOne;
@@ -46,10 +45,10 @@ final class PulledCall<Q, A> implements AnswerStream<A> {
       MethodDescriptor<Q, A> method,
       CallOptions options,
       Iterator<? extends Q> requests) {
-    BlockingQueue<Runnable> events = new LinkedBlockingQueue<>();
-    ClientCall<Q, A> call = channel.newCall(method, options.withExecutor(events::add));
+    ReaderExecutor executor = new ReaderExecutor();
+    ClientCall<Q, A> call = channel.newCall(method, options.withExecutor(executor));
     boolean sendsOne = method.getType().clientSendsOneMessage();
-    PulledCall<Q, A> pulled = new PulledCall<>(events, call, requests, sendsOne);
+    PulledCall<Q, A> pulled = new PulledCall<>(executor, call, requests, sendsOne);
     call.start(pulled.new Listener(), new Metadata());
     call.request(1);
     return pulled;
@@ -58,10 +57,7 @@ final class PulledCall<Q, A> implements AnswerStream<A> {
   @Override
   public boolean hasNext() {
     while (received == null && end == null) {
-      Runnable event = events.poll();
-      if (event != null) {
-        event.run();
-      } else if (!send()) {
+      if (!executor.runOne() && !send()) {
         await();
       }
     }
@@ -86,10 +82,10 @@ final class PulledCall<Q, A> implements AnswerStream<A> {
 
   @Override
   public void close() {
+    received = null;
     if (end == null) {
       stop("the answers are no longer wanted", null);
     }
-    received = null;
   }
 
   /** Sends one request, or that there are no more. Tells whether it could. */
@@ -101,8 +97,8 @@ final class PulledCall<Q, A> implements AnswerStream<A> {
       if (requests.hasNext()) {
         call.sendMessage(requests.next());
       } else {
-        call.halfClose();
         sending = false;
+        call.halfClose();
       }
     } catch (RuntimeException | Error e) {
       stop("the requests failed", e);
@@ -113,32 +109,39 @@ final class PulledCall<Q, A> implements AnswerStream<A> {
 
   private void await() {
     try {
-      events.take().run();
+      executor.await();
     } catch (InterruptedException e) {
-      stop("the thread was interrupted", e);
       Thread.currentThread().interrupt();
+      stop("the thread was interrupted", e);
       Status status = Status.CANCELLED.withDescription("the thread was interrupted");
       throw RerankException.of(status.withCause(e), null);
     }
   }
 
   private void stop(String why, Throwable cause) {
+    stopped = true;
     sending = false;
     end = Status.OK;
     call.cancel(why, cause);
+    executor.leave();
   }
 
   private final class Listener extends ClientCall.Listener<A> {
     @Override
     public void onMessage(A answer) {
-      received = answer;
+      if (!stopped) {
+        received = answer;
+      }
     }
 
     @Override
     public void onClose(Status status, Metadata metadata) {
-      sending = false;
-      end = status;
-      trailers = metadata;
+      if (!stopped) {
+        sending = false;
+        trailers = metadata;
+        end = status;
+        executor.leave();
+      }
     }
   }
 }

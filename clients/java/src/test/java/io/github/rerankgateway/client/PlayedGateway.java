@@ -155,7 +155,9 @@ final class PlayedGateway implements AutoCloseable {
 
         @Override
         public void onCompleted() {
-          answers.onCompleted();
+          if (!silent) {
+            answers.onCompleted();
+          }
         }
       };
     }
