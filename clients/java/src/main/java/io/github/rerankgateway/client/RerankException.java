@@ -35,21 +35,17 @@ public final class RerankException extends RuntimeException {
 
   /** Reads what gRPC threw. */
   static RerankException of(Throwable failure) {
-    return of(Status.fromThrowable(failure), Status.trailersFromThrowable(failure), failure);
+    return of(Status.fromThrowable(failure), Status.trailersFromThrowable(failure));
   }
 
-  /** Reads how a stream ended. */
+  /** Reads how a call ended. */
   static RerankException of(Status status, Metadata trailers) {
-    return of(status, trailers, status.getCause());
+    return new RerankException(detailed(status, trailers), status.getCause());
   }
 
   /** Makes the exception that a single call would have thrown of an error in a batch. */
   public static RerankException of(RerankBatchError error) {
     return new RerankException(BatchErrors.status(error), null);
-  }
-
-  private static RerankException of(Status status, Metadata trailers, Throwable cause) {
-    return new RerankException(detailed(status, trailers), cause);
   }
 
   private static com.google.rpc.Status detailed(Status status, Metadata trailers) {

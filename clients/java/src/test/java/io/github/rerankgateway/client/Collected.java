@@ -8,7 +8,7 @@ import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 
 /** A subscriber that keeps what it gets, and asks for one after the other. */
-final class Collected<T> implements Flow.Subscriber<T> {
+class Collected<T> implements Flow.Subscriber<T> {
   private static final long PATIENCE_S = 60;
 
   final List<T> things = new CopyOnWriteArrayList<>();
