@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -42,17 +41,6 @@ final class ExamplesTest {
   }
 
   private static List<String> run(String example) throws IOException, InterruptedException {
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-cp",
-                System.getProperty("java.class.path"),
-                example,
-                gateway.address())
-            .redirectErrorStream(true)
-            .start();
-    List<String> said = new String(process.getInputStream().readAllBytes()).lines().toList();
-    assertEquals(0, process.waitFor(), said::toString);
-    return said;
+    return Program.run(System.getProperty("java.class.path"), example, gateway.address());
   }
 }
