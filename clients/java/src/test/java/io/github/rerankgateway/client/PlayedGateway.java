@@ -22,6 +22,7 @@ import io.grpc.ServerCallHandler;
 import io.grpc.ServerCredentials;
 import io.grpc.ServerInterceptor;
 import io.grpc.StatusRuntimeException;
+import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.time.Duration;
@@ -136,6 +137,10 @@ final class PlayedGateway implements AutoCloseable {
     @Override
     public StreamObserver<RerankBatchRequest> rerankBatch(
         StreamObserver<RerankBatchResponse> answers) {
+      if (silent) {
+        // Nor does it take any request.
+        ((ServerCallStreamObserver<RerankBatchResponse>) answers).disableAutoRequest();
+      }
       return new StreamObserver<>() {
         @Override
         public void onNext(RerankBatchRequest request) {
