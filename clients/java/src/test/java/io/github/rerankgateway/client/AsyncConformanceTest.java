@@ -1,0 +1,78 @@
+package io.github.rerankgateway.client;
+
+import com.google.gson.JsonElement;
+import com.google.protobuf.Message;
+import io.github.rerankgateway.v1.CheckBackendRequest;
+import io.github.rerankgateway.v1.CreateCollectionRequest;
+import io.github.rerankgateway.v1.DeleteCollectionRequest;
+import io.github.rerankgateway.v1.DeleteDocumentsRequest;
+import io.github.rerankgateway.v1.GetDocumentRequest;
+import io.github.rerankgateway.v1.ImportDocumentsRequest;
+import io.github.rerankgateway.v1.ListBackendsRequest;
+import io.github.rerankgateway.v1.ListCollectionsRequest;
+import io.github.rerankgateway.v1.RerankBatchRequest;
+import io.github.rerankgateway.v1.RerankRequest;
+import io.github.rerankgateway.v1.SearchProgressiveRequest;
+import io.github.rerankgateway.v1.SearchRequest;
+import io.grpc.health.v1.HealthCheckRequest;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** The table through the methods that do not wait. */
+final class AsyncConformanceTest extends ConformanceTable {
+  @Override
+  List<? extends Message> call(RerankClient blocking, String method, List<JsonElement> requests) {
+    AsyncRerankClient client = blocking.async();
+    return switch (method) {
+      case "rerank.v1.RerankService/Rerank" ->
+          one(client.rerank(Json.only(requests, RerankRequest.newBuilder()).build()));
+      case "rerank.v1.SearchService/Search" ->
+          one(client.search(Json.only(requests, SearchRequest.newBuilder()).build()));
+      case "rerank.v1.DocumentService/GetDocument" ->
+          one(client.getDocument(Json.only(requests, GetDocumentRequest.newBuilder()).build()));
+      case "rerank.v1.DocumentService/DeleteDocuments" ->
+          one(
+              client.deleteDocuments(
+                  Json.only(requests, DeleteDocumentsRequest.newBuilder()).build()));
+      case "rerank.v1.DocumentService/CreateCollection" ->
+          one(
+              client.createCollection(
+                  Json.only(requests, CreateCollectionRequest.newBuilder()).build()));
+      case "rerank.v1.DocumentService/DeleteCollection" ->
+          one(
+              client.deleteCollection(
+                  Json.only(requests, DeleteCollectionRequest.newBuilder()).build()));
+      case "rerank.v1.DocumentService/ListCollections" ->
+          one(
+              client.listCollections(
+                  Json.only(requests, ListCollectionsRequest.newBuilder()).build()));
+      case "rerank.v1.BackendService/ListBackends" ->
+          one(client.listBackends(Json.only(requests, ListBackendsRequest.newBuilder()).build()));
+      case "rerank.v1.BackendService/CheckBackend" ->
+          one(client.checkBackend(Json.only(requests, CheckBackendRequest.newBuilder()).build()));
+      case "grpc.health.v1.Health/Check" ->
+          one(client.checkHealth(Json.only(requests, HealthCheckRequest.newBuilder()).build()));
+      case "rerank.v1.SearchService/SearchProgressive" ->
+          Collected.all(
+              client.searchProgressive(
+                  Json.only(requests, SearchProgressiveRequest.newBuilder()).build()));
+      case "rerank.v1.RerankService/RerankBatch" ->
+          Collected.all(
+              client.rerankBatch(
+                  requests.stream()
+                      .map(json -> Json.read(json, RerankBatchRequest.newBuilder()).build())
+                      .toList()));
+      case "rerank.v1.DocumentService/ImportDocuments" ->
+          Collected.all(
+              client.importDocuments(
+                  requests.stream()
+                      .map(json -> Json.read(json, ImportDocumentsRequest.newBuilder()).build())
+                      .toList()));
+      default -> throw new AssertionError("no such method: " + method);
+    };
+  }
+
+  private static <A> List<A> one(CompletableFuture<A> answer) {
+    return List.of(Collected.get(answer));
+  }
+}
