@@ -264,7 +264,8 @@ async def test_who_does_not_want_a_text_cut_is_told_that_it_was() -> None:
 async def test_who_leaves_is_followed_to_the_backend() -> None:
     async with scene(hang) as of:
         (vendor,) = of.vendors
-        for number, call in enumerate((of.rerank(ask()), of.stream(pieces(2))), 1):
+        for number, streamed in enumerate((False, True), start=1):
+            call = of.stream(pieces(2)) if streamed else of.rerank(ask())
             await vendor.until(lambda: vendor.in_progress == 1)
             call.cancel()
             await vendor.until(lambda: not vendor.in_progress)
