@@ -55,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "concurrency": set(),
     "connections": {"settings.ServerSettings"},
     "departures": set(),
+    "identity": {"identity"},
     "listening": set(),
     "loop_lag": set(),
     "siblings": set(),
