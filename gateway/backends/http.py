@@ -6,7 +6,6 @@ into a `BackendError`. No number leaves it that the dialect did not read.
 
 from collections.abc import Mapping
 
-import httpx
 import orjson
 
 from gateway.backends.dialect import Call, Decoded, Dialect
@@ -20,6 +19,7 @@ from gateway.backends.posting import (
     translated,
 )
 from gateway.backends.scorer import ScoreRequest, Scores
+from gateway.backends.transport import Transport
 from gateway.ranking.normalize import Scale
 
 # JSON of this size costs the event loop about a millisecond; beyond, a thread does it.
@@ -54,7 +54,7 @@ class HttpScorer:
         dialect: Dialect,
         url: str,
         headers: Mapping[str, str],
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         scale: Scale,
         facts: Facts,
         model: str,

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from gateway.backends.dialects import GRPC_DIALECTS
-from gateway.backends.transport import open_transport
+from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
 from gateway.compose.grpc_backend import grpc_backend
@@ -227,4 +227,4 @@ async def _backend(
         return await local_backend(name, settings, around, parts)
     if settings.dialect in GRPC_DIALECTS:
         return await grpc_backend(name, settings, around, parts)
-    return await http_backend(name, settings, around, parts, transport=open_transport())
+    return await http_backend(name, settings, around, parts, transport=Pool())
