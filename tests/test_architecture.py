@@ -30,8 +30,9 @@ USE_CASES = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     # The core is pure.
-    "ranking": {"ranking"},
-    "backends": {"backends", "ranking"},
+    "rows": set(),
+    "ranking": {"ranking", "rows"},
+    "backends": {"backends", "ranking", "rows"},
     # An embedder is reached and refused like a backend: the same sockets, JSON, errors
     # and encoder, and no scorer.
     "retrieval": {
@@ -62,7 +63,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The shape of what is watched, for types alone.
     "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
     "discovery": {"backends", "events"},
-    "layers": {"layers", "backends", "ranking", "events", "observing", "concurrency"},
+    "layers": {
+        "layers",
+        "backends",
+        "concurrency",
+        "events",
+        "observing",
+        "ranking",
+        "rows",
+    },
     **{
         name: {
             "backends",
@@ -72,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "ranking",
             "events",
             "observing",
+            "rows",
             *USE_CASES,
         }
         for name in USE_CASES
@@ -87,6 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "observing",
         "retrieval.filter",
         "retrieval.retriever",
+        "rows",
         "siblings",
         *USE_CASES,
     },

@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from itertools import repeat
 from operator import is_
 from random import Random
@@ -11,6 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from gateway.backends.scorer import Scores
 from gateway.ranking.normalize import Scale
+from gateway.rows import rows
 
 T = TypeVar("T")
 
@@ -39,10 +39,6 @@ class Entry(NamedTuple):
     def until(self) -> float:
         """When its time is over."""
         return self.stored_at + self.ttl_s
-
-
-# Makes one of its fields, in a third of the time: there are a hundred in a call.
-_entry: Callable[[tuple[object, ...]], Entry] = partial(tuple.__new__, Entry)
 
 
 class Judge(NamedTuple):
@@ -89,17 +85,18 @@ def entries_of(
     """
     # What another tier remembered does not become younger by being told.
     told_at = now - scores.oldest_s
-    fields = zip(
+    entries = rows(
+        Entry,
         scores.raw,
         repeat(scores.scale),
         _each(scores.truncated, len(keys), those=True, others=False),
         _each(scores.cached, len(keys), those=told_at, others=now),
         repeat(ttl_s),
     )
-    entries = dict(zip(keys, map(_entry, fields), strict=True))
+    named = dict(zip(keys, entries, strict=True))
     if None in scores.raw:
-        return {key: each for key, each in entries.items() if each.raw is not None}
-    return entries
+        return {key: each for key, each in named.items() if each.raw is not None}
+    return named
 
 
 def _each(places: frozenset[int], count: int, *, those: T, others: T) -> Iterable[T]:
