@@ -45,6 +45,10 @@ class Answer:
 class Wire(Protocol):
     """Watches what goes over the wire to one endpoint."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether what comes back is looked at: to read it for nobody takes a while."""
+
     def sending(self) -> Mapping[str, str]:
         """Give headers that go along with a call."""
 
@@ -60,6 +64,8 @@ class Wire(Protocol):
 
 class _Unwatched:
     """Nobody looks."""
+
+    listens = False
 
     def sending(self) -> Mapping[str, str]:
         """Add nothing."""
@@ -128,7 +134,8 @@ class Poster:
             # The cause names it: aiohttp has one kind for all that prevents a connection.
             cause = type(error.__cause__ or error).__name__
             raise Unavailable(self._backend, f"no answer ({cause})") from error
-        self._wire.received(reply.status, reply.headers)
+        if self._wire.listens:
+            self._wire.received(reply.status, reply.headers)
         if reply.status != _OK:
             refusal = Refusal(
                 backend=self._backend,

@@ -44,7 +44,7 @@ class _Flight:
 
     task: asyncio.Task[Scores | BackendError]
     context: Context
-    """Of the call that began it, and so of all that is done for it."""
+    """Of the call that began it, as it was then."""
     deadline: float
     latest: float
     """The latest deadline of all who ever waited for it."""
@@ -108,6 +108,8 @@ class SingleFlight:
                 break
             until = max(until, flight.latest)
         if isinstance(outcome, Scores):
+            if (outcome.attempts, outcome.usage) == (attempts, usage):  # of one flight
+                return outcome
             return replace(outcome, attempts=attempts, usage=usage)
         if part:  # better than none, after all
             return replace(part, attempts=attempts, usage=usage)
@@ -117,11 +119,11 @@ class SingleFlight:
         raise error from outcome
 
     def _begin(self, key: _Question, request: ScoreRequest, until: float) -> _Flight:
-        context = copy_context()
-        task = asyncio.create_task(
-            self._fly(key, replace(request, deadline=until)), context=context
+        asked = (
+            request if until == request.deadline else replace(request, deadline=until)
         )
-        flight = _Flight(task, context, deadline=until, latest=until)
+        task = asyncio.create_task(self._fly(key, asked))
+        flight = _Flight(task, copy_context(), deadline=until, latest=until)
         self._flights[key] = flight
         return flight
 

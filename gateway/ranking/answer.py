@@ -91,4 +91,6 @@ def at_most_per_group(
 
 def _ranked(placed: Sequence[Placed]) -> list[Placed]:
     """Number documents anew, after some were removed."""
+    if not placed or placed[-1].rank == len(placed):
+        return list(placed)  # only the last ones were, as by a threshold
     return [each._replace(rank=rank) for rank, each in enumerate(placed, start=1)]

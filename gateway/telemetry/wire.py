@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from gateway.telemetry import semconv
-from gateway.telemetry.spans import Attributes, name_here, outgoing, say_here
+from gateway.telemetry.spans import (
+    Attributes,
+    name_here,
+    outgoing,
+    records_here,
+    say_here,
+)
 
 # text-embeddings-inference tells how long it took, in milliseconds.
 _TIMES = {
@@ -52,6 +58,11 @@ class TracedWire:
                 # A query or a user name could be a key.
                 semconv.URL: f"{parsed.scheme}://{parsed.hostname}:{port}{parsed.path}",
             }
+
+    @property
+    def listens(self) -> bool:
+        """Whether the trace of this call is recorded."""
+        return records_here()
 
     def sending(self) -> Mapping[str, str]:
         """Say where a call goes, and give the headers that go along."""
