@@ -152,14 +152,18 @@ class Cache:
 
     def _asked(self, request: ScoreRequest, known: _Known | None) -> list[int]:
         """Give the places to ask for, in their order, of equal texts the first one."""
-        texts = [document.text for document in request.documents]
-        known_entries = known.entries if known and known.hits else []
-        if self._listwise or not (known_entries or len(set(texts)) < len(texts)):
-            return list(range(len(texts)))
-        first: dict[str, int] = {}
-        for place, text in enumerate(texts):
-            if not known_entries or known_entries[place] is None:
-                first.setdefault(text, place)
+        if self._listwise:
+            return list(range(len(request.documents)))
+        # Keys are as equal as texts are, and sooner compared.
+        names: Sequence[bytes | str] = (
+            known.keys if known else [each.text for each in request.documents]
+        )
+        if not (known and known.hits) and len(set(names)) == len(names):
+            return list(range(len(names)))
+        first: dict[bytes | str, int] = {}
+        for place, name in enumerate(names):
+            if known is None or known.entries[place] is None:
+                first.setdefault(name, place)
         return list(first.values())
 
     async def _remember(
@@ -171,7 +175,9 @@ class Cache:
     ) -> None:
         judge = _judge(fresh)
         if known and judge == known.judge:
-            keys = [known.keys[place] for place in asked]
+            keys = known.keys
+            if len(asked) < len(keys):
+                keys = [keys[place] for place in asked]
         else:
             keys = self._named(_narrowed(request, asked), judge)
         ttl_s = max(self._ttl_s, request.cache.ttl_s or 0.0)

@@ -20,16 +20,16 @@ from gateway.events import Emit, FlightJoined
 class _Question:
     """What a request asks, without who asks and until when.
 
-    Hashed by its texts, which remember their hashes: those of a thousand vectors would
-    take milliseconds. Compared as a whole, so a new field of a request counts until it
-    is left out here.
+    Hashed by what seldom is the same of two questions: all of its texts would take longer
+    than all else here. Compared as a whole, so a new field of a request counts until it is
+    left out here.
     """
 
     def __init__(self, request: ScoreRequest) -> None:
         cache = CacheWish(mode=request.cache.mode)
         self._asked = replace(request, deadline=0.0, caller="", cache=cache)
-        texts = tuple(document.text for document in request.documents)
-        self._hash = hash((request.query, texts))
+        first = request.documents[0].text
+        self._hash = hash((request.query, len(request.documents), first))
 
     def __hash__(self) -> int:
         return self._hash
