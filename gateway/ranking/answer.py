@@ -42,17 +42,18 @@ def order(raw: Sequence[float | None], scale: Scale | None) -> list[Placed]:
         scale: What the numbers are; None only where there are none.
 
     """
+    nothing: Iterable[None] = repeat(None)
     scored = [(index, number) for index, number in enumerate(raw) if number is not None]
+    if not scored:
+        return list(rows(Placed, range(len(raw)), count(1), nothing, nothing))
     # A stable sort keeps ties as they were, in reverse too.
     scored.sort(key=_BY_NUMBER, reverse=True)
-    numbers = [number for _, number in scored]
-    indexes = [index for index, _ in scored]
+    indexes, numbers = zip(*scored, strict=True)
     normalized = normalize_all(numbers, scale)
     placed = list(rows(Placed, indexes, count(1), numbers, normalized))
     if len(placed) == len(raw):
         return placed
     unscored = [index for index, number in enumerate(raw) if number is None]
-    nothing: Iterable[None] = repeat(None)
     placed.extend(rows(Placed, unscored, count(len(placed) + 1), nothing, nothing))
     return placed
 

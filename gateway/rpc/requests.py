@@ -52,13 +52,14 @@ def read_rerank(
     """
     wrong = Violations()
     _check_query(message.query, limits, wrong)
-    documents = _documents(message.documents)
+    messages = list(message.documents)  # each of them is made when it is asked for
+    documents = _documents(messages)
     if len(documents) > limits.max_documents:
         wrong.add(
             "documents",
             f"there are {len(documents)}, at most {limits.max_documents} are allowed",
         )
-    _check_scores(message.documents, wrong)
+    _check_scores(messages, wrong)
     _check_documents(documents, limits, wrong)
     _check_embeddings(message, documents, wrong)
     _check_options(message, wrong)
@@ -88,7 +89,6 @@ def read_rerank(
 
 def _documents(messages: Sequence[document_pb2.Document]) -> list[Document]:
     """Take documents apart, field by field: half as long as one after the other."""
-    messages = list(messages)
     vectors = [each.embedding for each in messages]
     return list(
         rows(
@@ -111,8 +111,10 @@ def _check_query(query: str, limits: Limits, wrong: Violations) -> None:
 
 
 def _check_scores(messages: Sequence[document_pb2.Document], wrong: Violations) -> None:
-    # One that is not set reads as 0.
-    for place, score in enumerate([each.score for each in messages]):
+    scores = [each.score for each in messages]  # one that is not set reads as 0
+    if all(map(math.isfinite, scores)):
+        return
+    for place, score in enumerate(scores):
         if not math.isfinite(score):
             wrong.add(f"documents[{place}].score", "must be finite")
 
