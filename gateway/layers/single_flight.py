@@ -26,8 +26,7 @@ class _Question:
     """
 
     def __init__(self, request: ScoreRequest) -> None:
-        cache = CacheWish(mode=request.cache.mode)
-        self._asked = replace(request, deadline=0.0, caller="", cache=cache)
+        self._request = request
         first = request.documents[0].text
         self._hash = hash((request.query, len(request.documents), first))
 
@@ -36,6 +35,12 @@ class _Question:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Question) and self._asked == other._asked
+
+    @property
+    def _asked(self) -> ScoreRequest:
+        """All that counts; made only where two are compared."""
+        cache = CacheWish(mode=self._request.cache.mode)
+        return replace(self._request, deadline=0.0, caller="", cache=cache)
 
 
 @dataclass(slots=True, eq=False)

@@ -37,6 +37,7 @@ def read_rerank(
     *,
     now: float,
     remaining_s: float | None,
+    caller: str = "",
 ) -> Rerank:
     """Check a request and take it apart.
 
@@ -45,6 +46,7 @@ def read_rerank(
         limits: What the server takes.
         now: Event-loop time.
         remaining_s: What is left of the caller's gRPC deadline; None: it has none.
+        caller: Who asks.
 
     Raises:
         InvalidRequest: With every violation.
@@ -83,6 +85,7 @@ def read_rerank(
         found_by=message.search_method or INPUT_ORDER,
         instruction=message.instruction,
         cache=cache,
+        caller=caller,
         keep_order=message.failure_policy != options_pb2.FAILURE_POLICY_FAIL,
     )
 
