@@ -222,9 +222,12 @@ class ProcessMemory:
         """Remember, at the cost of what was not used for the longest time."""
         self._judges[name] = judge
         known = self._known
-        known.update(entries)
-        # What was known keeps its place in the order, and yet was used just now.
-        _do_all(map(known.move_to_end, entries))
+        expected = len(known) + len(entries)
+        for key, entry in entries.items():
+            known[key] = entry
+        if len(known) < expected:
+            # What was known keeps its place in the order, and yet was used just now.
+            _do_all(map(known.move_to_end, entries))
         self._expire()
         while len(known) > self._most:
             known.popitem(last=False)

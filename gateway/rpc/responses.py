@@ -73,19 +73,22 @@ def _add_results(
     request: rerank_service_pb2.RerankRequest,
     reranked: Reranked,
 ) -> None:
-    documents = request.documents
+    documents = list(request.documents)
+    # One after the other, in the order in which they lie: half as long as here and there.
+    ids = [each.id for each in documents]
+    scores = [each.score if each.HasField("score") else None for each in documents]
+    with_documents = request.return_documents
     # Where they belong: a list of results would be copied there, which takes as long.
     add = response.results.add
     for index, rank, raw_score, rerank_score in reranked.results:
-        document = documents[index]
-        retrieval_score = document.score if document.HasField("score") else None
+        retrieval_score = scores[index]
         score, kind, method = rerank_score, _OF_RERANK, reranked.search_method
         if score is None:
             score, method = retrieval_score, reranked.tail_method
             kind = _OF_NOTHING if score is None else _OF_RETRIEVAL
         # All at once: a field that is set afterwards costs as much as five here.
         result = add(
-            id=document.id,
+            id=ids[index],
             index=index,
             rank=rank,
             original_rank=index + 1,
@@ -96,8 +99,8 @@ def _add_results(
             retrieval_score=retrieval_score,
             search_method=method,
         )
-        if request.return_documents:
-            result.document.CopyFrom(document)
+        if with_documents:
+            result.document.CopyFrom(documents[index])
             if not request.return_embeddings:
                 result.document.ClearField("embedding")
 
