@@ -123,6 +123,10 @@ bench-telemetry: .venv/.ready-to-measure ## Measure what traces and metrics cost
 dashboards: $(READY) ## Write the dashboards of deploy/observability anew.
 	@$(BIN)/python -m deploy.observability.dashboards
 
+.PHONY: helm-check
+helm-check: ## Lint the Helm chart and hold what it makes to Kubernetes' schemas (needs Go, minutes the first time).
+	@deploy/checks/helm
+
 .PHONY: relevance
 relevance: .venv/.ready-to-measure ## Measure what the built-in model gains on real collections (minutes).
 	@$(BIN)/python -m benchmarks.relevance
@@ -137,6 +141,9 @@ lock: $(READY) ## Pin the newest allowed dependencies, with hashes for every pla
 	@$(BIN)/uv pip compile $(LOCK) --all-extras --group dev -o requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -c requirements.txt \
 		-o benchmarks/requirements.txt
+	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:deploy -o deploy/checks/requirements.txt
+	@$(BIN)/uv pip compile $(LOCK) --all-extras -c requirements.txt \
+		-o deploy/container/requirements.txt pyproject.toml
 
 .PHONY: clean
 clean: ## Remove everything that was made here, .venv included.
