@@ -173,7 +173,7 @@ HOMES: dict[str, set[str]] = {
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
     "google": {"rpc", "cli", "backends.dialects.tei_grpc"},
     "grpc": {"rpc", "server", "cli", "backends.grpc"},
-    "grpc_health": {"rpc", "server"},
+    "grpc_health": {"rpc", "server", "cli.health"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
     "httpx": {

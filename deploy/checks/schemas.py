@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-not-found] # of another environment
 import yaml
 
 
@@ -20,7 +20,9 @@ def kubernetes(folder: Path, version: str) -> None:
     for path in taken.glob("*.json"):
         schema = json.loads(path.read_text("utf-8"))
         schema.pop("$id", None)
-        text = json.dumps(schema).replace('"/api/_definitions.json#', '"_definitions.json#')
+        text = json.dumps(schema).replace(
+            '"/api/_definitions.json#', '"_definitions.json#'
+        )
         (folder / path.name).write_text(text, "utf-8")
 
 
@@ -37,7 +39,7 @@ def definitions(folder: Path, *files: str) -> None:
             path.write_text(json.dumps(schema), "utf-8")
 
 
-def strict(schema: Any) -> Any:
+def strict(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
     """Refuse unknown fields: a real server would drop them without a word."""
     if isinstance(schema, list):
         return [strict(each) for each in schema]
@@ -56,4 +58,7 @@ def strict(schema: Any) -> Any:
 if __name__ == "__main__":
     what, where, *rest = sys.argv[1:]
     Path(where).mkdir(parents=True, exist_ok=True)
-    {"kubernetes": kubernetes, "definitions": definitions}[what](Path(where), *rest)
+    if what == "kubernetes":
+        kubernetes(Path(where), *rest)
+    else:
+        definitions(Path(where), *rest)
