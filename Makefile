@@ -123,6 +123,10 @@ bench-telemetry: .venv/.ready-to-measure ## Measure what traces and metrics cost
 dashboards: $(READY) ## Write the dashboards of deploy/observability anew.
 	@$(BIN)/python -m deploy.observability.dashboards
 
+.PHONY: image-check
+image-check: $(READY) ## Build the image without an engine and run it as it is deployed (Linux, as root; three minutes, then one).
+	@deploy/checks/image
+
 .PHONY: helm-check
 helm-check: ## Lint the Helm chart and hold what it makes to Kubernetes' schemas (needs Go, minutes the first time).
 	@deploy/checks/helm
@@ -142,8 +146,10 @@ lock: $(READY) ## Pin the newest allowed dependencies, with hashes for every pla
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -c requirements.txt \
 		-o benchmarks/requirements.txt
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:deploy -o deploy/checks/requirements.txt
-	@$(BIN)/uv pip compile $(LOCK) --all-extras -c requirements.txt \
+	@$(BIN)/uv pip compile $(LOCK) --extra embedded --extra local --extra shared -c requirements.txt \
 		-o deploy/container/requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:image -c requirements.txt \
+		-o deploy/container/requirements-build.txt
 
 .PHONY: clean
 clean: ## Remove everything that was made here, .venv included.

@@ -11,7 +11,7 @@ from gateway.settings.server import host_and_port
 _PATIENCE_S: Final = 3.0
 
 # Where a server listens on every address, the nearest one is asked.
-_EVERY: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked
+_EVERY: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - is not bound
 
 
 def health(
