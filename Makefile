@@ -131,6 +131,10 @@ image-check: $(READY) ## Build the image without an engine and run it as it is d
 helm-check: ## Lint the Helm chart and hold what it makes to Kubernetes' schemas (needs Go, minutes the first time).
 	@deploy/checks/helm
 
+.PHONY: compose-check
+compose-check: ## Hold the compose files to the Compose specification (needs Go).
+	@deploy/checks/compose
+
 .PHONY: relevance
 relevance: .venv/.ready-to-measure ## Measure what the built-in model gains on real collections (minutes).
 	@$(BIN)/python -m benchmarks.relevance
