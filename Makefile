@@ -62,7 +62,7 @@ test-clients: $(READY) ## Run the tests of every client, in its language (needs 
 	@clients/each test
 
 .PHONY: check
-check: format-check lint types proto-check architecture ## Run every check that CI runs beside the tests.
+check: format-check lint types proto-check architecture licences ## Run every check that CI runs beside the tests.
 
 .PHONY: format
 format: $(READY) ## Format Python and protobuf files.
@@ -134,6 +134,18 @@ helm-check: ## Lint the Helm chart and hold what it makes to Kubernetes' schemas
 .PHONY: compose-check
 compose-check: ## Hold the compose files to the Compose specification (needs Go).
 	@deploy/checks/compose
+
+.PHONY: audit
+audit: ## Ask for known vulnerabilities in what we depend on; says NOT AUDITED where nobody can be asked.
+	@deploy/checks/audit
+
+.PHONY: licences
+licences: $(READY) ## Hold the licences of what we depend on to a list.
+	@$(BIN)/python deploy/checks/licences.py requirements.txt
+
+.PHONY: sbom
+sbom: $(READY) ## Write build/sbom.json: what is in the image, in CycloneDX.
+	@deploy/checks/sbom
 
 .PHONY: relevance
 relevance: .venv/.ready-to-measure ## Measure what the built-in model gains on real collections (minutes).
