@@ -54,7 +54,7 @@ def _state(address: str, service: str) -> str:
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    # A gateway on this machine is not behind the proxy that vendors are.
+    # Left to itself, gRPC takes a proxy from the environment.
     options = [("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(address, options=options) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)

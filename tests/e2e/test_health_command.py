@@ -33,7 +33,7 @@ async def test_it_asks_where_its_own_configuration_serves(tmp_path: Path) -> Non
         assert (await command("health", "--config", str(file))).code == 0
 
 
-async def test_a_proxy_for_vendors_is_not_asked() -> None:
+async def test_no_proxy_is_taken_from_the_environment() -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         nobody = {"http_proxy": f"http://127.0.0.1:{proxy.getsockname()[1]}"}
         async with serving() as server:
