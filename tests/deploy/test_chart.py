@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -381,3 +382,25 @@ def test_every_value_has_its_place_in_the_schema() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     schema = json.loads((CHART / "values.schema.json").read_text())
     compare(values, schema, "")
+
+
+def test_what_its_readme_brings_to_the_cluster_is_what_it_scales_by() -> None:
+    (rules,) = (
+        yaml.safe_load(block.partition("```")[0])["rules"]["custom"]
+        for block in (CHART / "README.md").read_text().split("```yaml\n")[1:]
+    )
+    (rule,) = rules
+    assert rule["seriesQuery"].partition("{")[0] == SERVER_IN_FLIGHT.family
+
+
+def test_it_is_packed_with_rules_and_dashboards(tmp_path: Path) -> None:
+    subprocess.run(  # noqa: S603 - a pinned tool
+        [tool("helm"), "package", str(CHART), "--destination", str(tmp_path)],
+        check=True,
+        capture_output=True,
+    )
+    (archive,) = tmp_path.glob("*.tgz")
+    with tarfile.open(archive) as packed:
+        names = {each.partition("/")[2] for each in packed.getnames()}
+    assert {"rules/alerts.yml", "dashboards/gateway.json"} <= names
+    assert not [each for each in names if each.startswith(("ci/", "rules/tests/"))]
