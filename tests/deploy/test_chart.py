@@ -197,9 +197,12 @@ def test_secrets_are_in_no_object_of_ours() -> None:
 
 def test_the_network_is_closed_but_for_what_is_said() -> None:
     policy = of("everything")["NetworkPolicy"]["spec"]
+    labels = of("everything")["PodHealth"]["metadata"]["labels"]
+    tester = policy["ingress"][0]["from"][-1]
+    assert tester["podSelector"]["matchLabels"].items() <= labels.items()
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert [(rule["ports"][0]["port"], rule["from"]) for rule in policy["ingress"]] == [
-        ("grpc", [{"podSelector": {"matchLabels": {"calls": "gateway"}}}]),
+        ("grpc", [{"podSelector": {"matchLabels": {"calls": "gateway"}}}, tester]),
         ("metrics", [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]),
     ]
     names, nim = policy["egress"]

@@ -19,6 +19,12 @@ app.kubernetes.io/name: {{ include "gateway.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Of the pod that `helm test` runs: not the selector, since no calls must be sent there. */}}
+{{- define "gateway.tester" -}}
+app.kubernetes.io/name: {{ include "gateway.name" . }}-health
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "gateway.labels" -}}
 {{ include "gateway.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
