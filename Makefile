@@ -62,7 +62,7 @@ test-clients: $(READY) ## Run the tests of every client, in its language (needs 
 	@clients/each test
 
 .PHONY: check
-check: format-check lint types proto-check architecture ## Run every check that CI runs beside the tests.
+check: format-check lint types proto-check architecture licences ## Run every check that CI runs beside the tests.
 
 .PHONY: format
 format: $(READY) ## Format Python and protobuf files.
@@ -123,6 +123,30 @@ bench-telemetry: .venv/.ready-to-measure ## Measure what traces and metrics cost
 dashboards: $(READY) ## Write the dashboards of deploy/observability anew.
 	@$(BIN)/python -m deploy.observability.dashboards
 
+.PHONY: image-check
+image-check: $(READY) ## Build the image without an engine and run it as it is deployed (Linux, as root; three minutes, then one).
+	@deploy/checks/image
+
+.PHONY: helm-check
+helm-check: ## Lint the Helm chart and hold what it makes to Kubernetes' schemas (needs Go, minutes the first time).
+	@deploy/checks/helm
+
+.PHONY: compose-check
+compose-check: ## Hold the compose files to the Compose specification (needs Go).
+	@deploy/checks/compose
+
+.PHONY: audit
+audit: ## Ask for known vulnerabilities in what we depend on; says NOT AUDITED where nobody can be asked.
+	@deploy/checks/audit
+
+.PHONY: licences
+licences: $(READY) ## Hold the licences of what we depend on to a list.
+	@$(BIN)/python deploy/checks/licences.py requirements.txt
+
+.PHONY: sbom
+sbom: $(READY) ## Write build/sbom.json: what is in the image, in CycloneDX.
+	@deploy/checks/sbom
+
 .PHONY: relevance
 relevance: .venv/.ready-to-measure ## Measure what the built-in model gains on real collections (minutes).
 	@$(BIN)/python -m benchmarks.relevance
@@ -137,6 +161,11 @@ lock: $(READY) ## Pin the newest allowed dependencies, with hashes for every pla
 	@$(BIN)/uv pip compile $(LOCK) --all-extras --group dev -o requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -c requirements.txt \
 		-o benchmarks/requirements.txt
+	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:deploy -o deploy/checks/requirements.txt
+	@$(BIN)/uv pip compile $(LOCK) --extra embedded --extra local --extra shared -c requirements.txt \
+		-o deploy/container/requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:image -c requirements.txt \
+		-o deploy/container/requirements-build.txt
 	@cd clients/python && $(CURDIR)/$(BIN)/uv pip compile $(LOCK) --all-extras --group dev \
 		-o requirements.txt pyproject.toml
 	@cd clients/python && $(CURDIR)/$(BIN)/uv pip compile $(LOCK) --resolution lowest-direct \

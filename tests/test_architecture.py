@@ -196,7 +196,7 @@ HOMES: dict[str, set[str]] = {
     "certifi": {"backends.transport"},
     "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
     "grpc": {"rpc", "faces", "server", "cli", "backends.grpc"},
-    "grpc_health": {"rpc", "server"},
+    "grpc_health": {"rpc", "server", "cli.health"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
     "httpx2": {"backends.local"},

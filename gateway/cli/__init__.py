@@ -11,6 +11,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 import typer
 
 from gateway.cli.failing import MISTAKE, fail
+from gateway.cli.health import health
 from gateway.cli.serve import serve
 from gateway.cli.worker import worker
 from gateway.workers.starting import COMMAND
@@ -23,9 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(health)
 app.command(COMMAND, hidden=True)(worker)
 
-_SERVING = ("serve", COMMAND)
+# Such as are started often, or stay: they do without what the others need.
+_LIGHT = ("serve", "health", COMMAND)
 
 
 # What Typer makes of Ctrl-C during a command, and returns as if it were a result.
@@ -61,7 +64,7 @@ def _add_others() -> None:
 def main() -> None:
     """Run one command; a mistake in its arguments is told in one line."""
     # A parent of workers does without gRPC, and all that comes with it.
-    if sys.argv[1:2] not in ([name] for name in _SERVING):
+    if sys.argv[1:2] not in ([name] for name in _LIGHT):
         _add_others()
     try:
         interrupted = app(standalone_mode=False) == _INTERRUPTED

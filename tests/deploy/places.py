@@ -3,7 +3,9 @@
 import socket
 from pathlib import Path
 
-OBSERVABILITY = Path(__file__).parents[2] / "deploy" / "observability"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+OBSERVABILITY = DEPLOY / "observability"
 RECORDED = Path(__file__).parent / "recorded"
 
 

@@ -64,7 +64,9 @@ def test_each_alert_is_seen_silent_firing_and_silent_again(
 def test_each_alert_says_what_it_means_and_what_to_do(alert: dict[str, Any]) -> None:
     assert alert["for"]
     assert alert["labels"]["severity"] in {"critical", "warning"}
-    assert set(alert["annotations"]) == {"summary", "description", "runbook"}
+    assert set(alert["annotations"]) == {
+        *("summary", "description", "runbook", "runbook_url")
+    }
     summary = alert["annotations"]["summary"]
     assert summary == summary.strip()
     assert not summary.endswith(".")
