@@ -47,6 +47,10 @@ spec:
           value: {{ .Values.server.graceSeconds | quote }}
         - name: RERANK_GATEWAY__TELEMETRY__METRICS_ADDRESS
           value: "0.0.0.0:{{ .Values.metrics.port }}"
+        {{- if .Values.http.enabled }}
+        - name: RERANK_GATEWAY__HTTP__ADDRESS
+          value: "0.0.0.0:{{ .Values.http.port }}"
+        {{- end }}
         {{- if ne .Values.collections.engine "configured" }}
         - name: RERANK_GATEWAY__RETRIEVAL__ENGINE
           value: {{ .Values.collections.engine }}
@@ -69,6 +73,10 @@ spec:
       ports:
         - name: grpc
           containerPort: 50051
+        {{- if .Values.http.enabled }}
+        - name: http
+          containerPort: {{ .Values.http.port }}
+        {{- end }}
         - name: metrics
           containerPort: {{ .Values.metrics.port }}
       # Models may have to be downloaded, and collections opened: five minutes.
