@@ -12,7 +12,7 @@ from gateway.errors import (
     TooOld,
     Violation,
 )
-from gateway.retrieval.retriever import (
+from gateway.retrieval.errors import (
     CollectionExists,
     DimensionMismatch,
     EmbedderMismatch,
@@ -50,7 +50,7 @@ def told_to_caller(collection: str, *, min_version: int = 0) -> Iterator[None]:
     except (DimensionMismatch, EmbedderMismatch) as error:
         raise InvalidRequest((Violation("embedding", str(error)),)) from error
     except MissingEngine as error:
-        raise RetrievalNotConfigured(str(error), missing="embedded") from error
+        raise RetrievalNotConfigured(str(error), missing=error.extra) from error
     except EngineSwitchedOff as error:
         raise RetrievalNotConfigured(str(error)) from error
     except RetrieverError as error:

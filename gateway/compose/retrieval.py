@@ -5,13 +5,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.retrieval.errors import EngineSwitchedOff, MissingEngine, RetrieverError
 from gateway.retrieval.refusing import RefusingRetriever
-from gateway.retrieval.retriever import (
-    EngineSwitchedOff,
-    MissingEngine,
-    Retriever,
-    RetrieverError,
-)
+from gateway.retrieval.retriever import Retriever
 from gateway.settings import RetrievalSettings
 from gateway.settings.models import NO_ENGINE
 

@@ -15,18 +15,14 @@ from gateway.errors import (
     RetrievalUnavailable,
 )
 from gateway.retrieval.embedder import Embedder
-from gateway.retrieval.filter import Field
-from gateway.retrieval.retriever import (
-    Collection,
-    Deleted,
+from gateway.retrieval.errors import (
     DimensionMismatch,
-    Document,
     EmbedderMismatch,
     InvalidDocument,
-    Retriever,
-    Shape,
     UnknownCollection,
 )
+from gateway.retrieval.filter import Field
+from gateway.retrieval.retriever import Collection, Deleted, Document, Retriever, Shape
 from gateway.searching.contract import DEFAULT_COLLECTION
 from gateway.storing.batches import Batch, Incoming, Prepared, sort_out
 from gateway.storing.vectors import Computed, Computing

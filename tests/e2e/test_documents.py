@@ -14,8 +14,9 @@ from grpc_status import rpc_status
 
 from gateway.backends.errors import Unavailable
 from gateway.retrieval.embedder import Embedder, Embeddings
+from gateway.retrieval.errors import StoreFull
 from gateway.retrieval.lance.engine import LanceRetriever
-from gateway.retrieval.retriever import Retriever, StoreFull
+from gateway.retrieval.retriever import Retriever
 from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.requests import Limits
