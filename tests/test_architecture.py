@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.local.features",
         "backends.local.inference",
         "backends.local.threads",
+        "backends.local.words.STOP_WORDS",
         "backends.posting",
         "backends.reading",
         "backends.scorer.Usage",
@@ -96,6 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.endpoint",
         "ranking",
         "retrieval.embedders.DIALECTS",
+        "retrieval.qdrant.place",
     },
     "logs": {"logs", "events", "observing", "settings.LogSettings"},
     "telemetry": {
@@ -168,11 +170,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 """By part: the parts of the gateway that it may know."""
 
 HOMES: dict[str, set[str]] = {
-    "Stemmer": {"backends.local"},
+    "Stemmer": {"backends.local", "retrieval.qdrant"},
     "aiohttp": {"backends.transport", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
     "google": {"rpc", "cli", "backends.dialects.tei_grpc"},
-    "grpc": {"rpc", "server", "cli", "backends.grpc"},
+    "grpc": {"rpc", "server", "cli", "backends.grpc", "retrieval.qdrant"},
     "grpc_health": {"rpc", "server"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
@@ -196,6 +198,7 @@ HOMES: dict[str, set[str]] = {
     "pyarrow": {"retrieval.lance"},
     "pydantic": {"settings"},
     "pydantic_core": {"settings"},
+    "qdrant_client": {"retrieval.qdrant"},
     "redis": {"layers.redis_memory"},
     "rerank": {"rpc", "server", "cli", "telemetry"},
     "rich": {"cli"},

@@ -15,7 +15,7 @@ from gateway.retrieval.qdrant.failing import told
 from gateway.retrieval.qdrant.layout import Layout, layout_of
 from gateway.retrieval.qdrant.points import DENSE, ID, VECTOR, WORDS
 
-Consistency = int | Literal["majority", "quorum", "all"]
+Consistency = Literal["majority", "quorum", "all"]
 
 # Serialised by one of the replicas, so that two writes at once end alike on all of them.
 _ORDERING = models.WriteOrdering.MEDIUM
@@ -235,7 +235,7 @@ class Calls:
         asked = self._cluster.read_consistency
         if asked is None:
             return models.ReadConsistencyType.QUORUM if agreed else None
-        return asked if isinstance(asked, int) else models.ReadConsistencyType(asked)
+        return models.ReadConsistencyType(asked)
 
     def _place(self, name: str) -> str:
         return f"{self._cluster.prefix}{name}"

@@ -80,7 +80,9 @@ def _one_of(name: str, values: Sequence[Value], kind: FieldType) -> models.Filte
         case FieldType.DOUBLE:
             # A whole number that is no double equals none; it must not be rounded.
             near = [float(each) for each in values if float(each) == each]  # type: ignore[arg-type]  # checked: numbers
-            found = [_equal(name, ordering.of_double(each)) for each in near]
+            found: list[models.Condition] = [
+                _equal(name, ordering.of_double(each)) for each in near
+            ]
             return models.Filter(should=found) if found else _NOTHING
         case FieldType.TIMESTAMP:
             return models.Filter(

@@ -125,7 +125,9 @@ class QdrantRetriever:
         layout.check_filter(query.filter)
         if query.vector is not None:
             layout.check_vector(query.vector, query.embedder)
-        where = query.filter and condition(query.filter, layout.fields)
+        where = None
+        if query.filter is not None:
+            where = condition(query.filter, layout.fields)
         version = await self._versions.reached(
             collection, query.min_version, query.deadline
         )
