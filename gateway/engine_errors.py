@@ -18,6 +18,7 @@ from gateway.retrieval.errors import (
     EmbedderMismatch,
     EngineSwitchedOff,
     InvalidFilter,
+    InvalidPage,
     MissingEngine,
     RetrieverError,
     UnknownCollection,
@@ -47,6 +48,9 @@ def told_to_caller(collection: str, *, min_version: int = 0) -> Iterator[None]:
     except InvalidFilter as error:
         path, _, description = str(error).partition(": ")
         raise InvalidRequest((Violation(path, description),)) from error
+    except InvalidPage as error:
+        said = "is none that this server gave"
+        raise InvalidRequest((Violation("page_token", said),)) from error
     except (DimensionMismatch, EmbedderMismatch) as error:
         raise InvalidRequest((Violation("embedding", str(error)),)) from error
     except MissingEngine as error:

@@ -7,6 +7,7 @@ RetrieverError                                                 transient
  ├ EmbedderMismatch     vectors of another model's space          no
  ├ InvalidDocument      a document that cannot be stored          no
  ├ InvalidFilter        a filter with faults                      no
+ ├ InvalidPage          no page begins there                      no
  ├ VersionNotReached    not by the deadline                       yes
  ├ ReadOnly             this process does not write               no
  ├ WriterTaken          another process writes                    yes
@@ -50,6 +51,10 @@ class InvalidDocument(RetrieverError):
 
 class InvalidFilter(RetrieverError):
     """A filter does not fit the collection's fields."""
+
+
+class InvalidPage(RetrieverError):
+    """What a page is to begin after was never given by this engine."""
 
 
 class VersionNotReached(RetrieverError):

@@ -21,6 +21,7 @@ _FIELD_TYPES = {
     wire.FieldType.FieldTypeBool: edge.PayloadSchemaType.Bool,
     wire.FieldType.FieldTypeDatetime: edge.PayloadSchemaType.Datetime,
 }
+_SHADOW = "truth"
 _BOUNDS = ("gt", "gte", "lt", "lte")
 
 
@@ -69,7 +70,7 @@ def points(messages: Iterable[wire.PointStruct]) -> list[edge.Point]:
                 name: _vector_in(vector)
                 for name, vector in each.vectors.vectors.vectors.items()
             },
-            grpc_to_payload(each.payload),
+            _with_shadow(grpc_to_payload(each.payload)),
         )
         for each in messages
     ]
@@ -105,7 +106,11 @@ def with_vectors(message: wire.WithVectorsSelector) -> Any:
 
 
 def payload(found: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: json_to_value(value) for name, value in (found or {}).items()}
+    return {
+        name: json_to_value(value)
+        for name, value in (found or {}).items()
+        if name != _SHADOW
+    }
 
 
 def vectors(found: Any) -> wire.VectorsOutput | None:
@@ -127,6 +132,20 @@ def condition(message: wire.Filter) -> edge.Filter | None:
     )
 
 
+def _with_shadow(payload: dict[str, Any]) -> dict[str, Any]:
+    """Add to each truth value a number that is found by.
+
+    `qdrant_edge` takes `MatchValue(True)` for the number 1, and then finds nothing.
+    """
+
+    def numbers(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: numbers(each) for name, each in value.items()}
+        return int(value) if isinstance(value, bool) else None
+
+    return payload | {_SHADOW: numbers(payload)}
+
+
 def _condition(message: wire.Condition) -> Any:
     match message.WhichOneof("condition_one_of"):
         case "field":
@@ -140,6 +159,9 @@ def _condition(message: wire.Condition) -> Any:
 
 
 def _field(message: wire.FieldCondition) -> edge.FieldCondition:
+    if message.match.WhichOneof("match_value") == "boolean":
+        shadow = edge.MatchValue(int(message.match.boolean))
+        return edge.FieldCondition(f"{_SHADOW}.{message.key}", match=shadow)
     if message.HasField("match"):
         return edge.FieldCondition(message.key, match=_match(message.match))
     if message.HasField("range"):
@@ -163,8 +185,6 @@ def _match(message: wire.Match) -> Any:
             return edge.MatchValue(message.keyword)
         case "integer":
             return edge.MatchValue(message.integer)
-        case "boolean":
-            return edge.MatchValue(message.boolean)
         case "keywords":
             return edge.MatchAny(list(message.keywords.strings))
         case "integers":

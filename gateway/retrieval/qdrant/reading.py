@@ -1,10 +1,12 @@
 """Bring documents, vectors, and whole collections part by part."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.retrieval.errors import InvalidPage
 from gateway.retrieval.qdrant.calls import Calls
 from gateway.retrieval.qdrant.layout import Layout
 from gateway.retrieval.qdrant.points import ID, document, point_id, vector
@@ -51,8 +53,13 @@ class Reading:
         self, name: str, after: str, count: int, layout: Layout, *, with_vectors: bool
     ) -> Page:
         """Bring the documents from a point on, in the order of the points' ids."""
+        try:
+            start = str(UUID(after)) if after else None
+        except ValueError as error:
+            message = f"no page of {name!r} begins there"
+            raise InvalidPage(message) from error
         records, following = await self._calls.page(
-            name, start=after or None, count=count, vectors=with_vectors, hidden=MARK
+            name, start=start, count=count, vectors=with_vectors, hidden=MARK
         )
         return Page(tuple(document(each, layout) for each in records), following)
 
