@@ -23,6 +23,7 @@ from tests.support import qdrant_shapes as shapes
 T = TypeVar("T")
 
 _REQUEST = "request.binpb"
+_PATIENCE_S = 20.0
 _DONE = wire.UpdateResult(operation_id=1, status=wire.UpdateStatus.Completed)
 
 
@@ -42,6 +43,7 @@ class QdrantServer:
         self.asked: list[Message] = []
         self.left: Counter[str] = Counter()
         self.unfinished = False
+        self.noticed = asyncio.Event()
         self._folder = folder
         self._shards: dict[str, edge.EdgeShard] = {}
         self._requests: dict[str, wire.CreateCollection] = {}
@@ -53,6 +55,13 @@ class QdrantServer:
     def last(self, kind: type[T]) -> T:
         """Give the last request of a kind."""
         return next(each for each in reversed(self.asked) if isinstance(each, kind))
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of what was asked or of who left."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while not holds():
+                self.noticed.clear()
+                await self.noticed.wait()
 
     def close(self) -> None:
         for shard in self._shards.values():
@@ -108,6 +117,7 @@ class _Asked(grpc.aio.ServerInterceptor):
 
         async def answered(request: Message, context: Any) -> Any:
             server.asked.append(request)
+            server.noticed.set()
             brought = dict(handler_call_details.invocation_metadata)
             if server.key and brought.get("api-key") != server.key:
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid API key")
@@ -118,6 +128,7 @@ class _Asked(grpc.aio.ServerInterceptor):
                     await asyncio.Event().wait()
                 finally:
                     server.left[method] += 1
+                    server.noticed.set()
             name = getattr(request, "collection_name", "")
             unknown = name and name not in server.names()
             if unknown and method not in ("Create", "CollectionExists"):
