@@ -138,11 +138,11 @@ async def test_a_second_copy_brings_what_has_changed(
     both: Both, environ: dict[str, str]
 ) -> None:
     copy = ("collections", "copy", "papers", "--address", both.embedded.address)
-    copy = (*copy, "--to-address", both.cluster.address)
-    assert (await command(*copy, environ=environ)).code == 0
+    to = ("--to-address", both.cluster.address)
+    assert (await command(*copy, *to, environ=environ)).code == 0
     await both.embedded.store(document(3, "replaced"), document(COUNT))
     await both.embedded.remove(document(5), document(6))
-    finished = await command(*copy, environ=environ)
+    finished = await command(*copy, *to, environ=environ)
     assert finished.code == 0, finished.err
     assert "pass 1: 29 documents read, 2 stored, 2 removed" in finished.out
     assert await both.cluster.all() == await both.embedded.all()
@@ -184,7 +184,7 @@ async def test_a_users_mistake_is_told(
 async def test_what_is_written_meanwhile_is_caught_up_with(
     both: Both, environ: dict[str, str]
 ) -> None:
-    writes = [
+    writes: list[Callable[[], object]] = [
         lambda: both.embedded.store(document(0, "replaced"), document(99)),
         lambda: both.embedded.remove(document(1), document(COUNT - 1)),
     ]
