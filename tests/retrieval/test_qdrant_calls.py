@@ -303,6 +303,42 @@ async def test_a_collection_that_cannot_be_finished_is_not_left_behind(
         await make_books(engine)
 
 
+async def test_a_creation_whose_answer_was_lost_is_made_again(tmp_path: Path) -> None:
+    async with qdrant_server(tmp_path) as server, reached(server.address) as engine:
+        server.lost = {"Create"}
+        await make_books(engine)
+        made = [
+            each for each in server.asked if isinstance(each, wire.CreateCollection)
+        ]
+        assert len(made) == 2
+        assert ids((await ask(engine, "x")).bm25) == ["a"]
+        indexed = {
+            each.field_name
+            for each in server.asked
+            if isinstance(each, wire.CreateFieldIndexCollection)
+        }
+        assert len(indexed) == 6
+
+
+async def test_of_two_that_create_at_once_one_does(tmp_path: Path) -> None:
+    async with (
+        qdrant_server(tmp_path) as server,
+        reached(server.address) as one,
+        reached(server.address) as other,
+    ):
+        made = await asyncio.gather(
+            *(
+                engine.create_collection("books", fields=(), dimension=0, embedder="")
+                for engine in (one, other)
+            ),
+            return_exceptions=True,
+        )
+        assert sorted(type(each).__name__ for each in made) == [
+            "Collection",
+            "CollectionExists",
+        ]
+
+
 async def test_large_batches_go_in_parts(tmp_path: Path) -> None:
     async with qdrant_server(tmp_path) as server, reached(server.address) as engine:
         await make_books(engine)

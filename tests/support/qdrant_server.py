@@ -31,8 +31,9 @@ class QdrantServer:
     """What is stored, what was asked, and how it is to fail.
 
     `faults` says by the name of a method with which status its next calls end; `stalls`
-    name those that never answer; `key` is what callers have to bring, where it is not
-    empty; `asked` are the requests so far, and `left` counts calls whose callers went away.
+    name those that never answer, `lost` those whose next answer does not arrive; `key` is
+    what callers have to bring, where it is not empty; `asked` are the requests so far, and
+    `left` counts calls whose callers went away.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,6 +41,7 @@ class QdrantServer:
         self.faults: dict[str, list[tuple[grpc.StatusCode, str]]] = {}
         self.stalls: set[str] = set()
         self.key = ""
+        self.lost: set[str] = set()
         self.asked: list[Message] = []
         self.left: Counter[str] = Counter()
         self.unfinished = False
@@ -137,9 +139,13 @@ class _Asked(grpc.aio.ServerInterceptor):
                     f"Not found: Collection `{name}` doesn't exist!",
                 )
             try:
-                return await handler.unary_unary(request, context)
+                answer = await handler.unary_unary(request, context)
             except Exception as error:  # noqa: BLE001 - the engine has no other
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            if method in server.lost:
+                server.lost.discard(method)
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset")
+            return answer
 
         return grpc.unary_unary_rpc_method_handler(
             answered,

@@ -9,7 +9,6 @@ from typing import Literal
 from qdrant_client import AsyncQdrantClient, models
 
 from gateway.retrieval.errors import EngineFailed, UnknownCollection
-from gateway.retrieval.filter import Field
 from gateway.retrieval.qdrant.conditions import indexes
 from gateway.retrieval.qdrant.failing import told
 from gateway.retrieval.qdrant.layout import Layout, layout_of
@@ -81,9 +80,22 @@ class Calls:
                 replication_factor=cluster.replication_factor,
                 write_consistency_factor=cluster.write_consistency_factor,
                 metadata=layout.metadata,
+                # A cluster may refuse conditions on what has no index: of the lists that
+                # are compared only the first number has one.
+                strict_mode_config=models.StrictModeConfig(
+                    unindexed_filtering_retrieve=True, unindexed_filtering_update=True
+                ),
             )
+        await self.index(name, layout)
+
+    async def index(self, name: str, layout: Layout) -> None:
+        """Make the indexes of a collection, or remove it."""
         try:
-            await self._make_indexes(name, layout.fields)
+            for path, kind in indexes(layout.fields):
+                async with self._asking(name, self._cluster.write_s):
+                    await self._client.create_payload_index(
+                        self._place(name), path, field_schema=kind, wait=True
+                    )
         except BaseException:
             await self.drop(name)
             raise
@@ -223,13 +235,6 @@ class Calls:
     async def vectors(self, name: str, ids: Sequence[str]) -> list[models.Record]:
         """Bring vectors, in any order."""
         return await self.points(name, ids, payload=[ID, VECTOR], vectors=True)
-
-    async def _make_indexes(self, name: str, fields: Sequence[Field]) -> None:
-        for path, kind in indexes(fields):
-            async with self._asking(name, self._cluster.write_s):
-                await self._client.create_payload_index(
-                    self._place(name), path, field_schema=kind, wait=True
-                )
 
     def _consistency(self, *, agreed: bool) -> models.ReadConsistency | None:
         asked = self._cluster.read_consistency

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from gateway.concurrency import all_of
 from gateway.retrieval.errors import (
     CollectionExists,
+    EngineFailed,
     UnknownCollection,
 )
 from gateway.retrieval.filter import Field
@@ -74,7 +75,17 @@ class Shelf:
             message = f"there is a collection {name!r} already"
             raise CollectionExists(message)
         layout = Layout(fields, dimension, embedder, datetime.now(UTC), self.mean_terms)
-        await self.calls.make(name, layout)
+        try:
+            await self.calls.make(name, layout)
+        except EngineFailed as error:
+            # It was made in the meantime: by somebody else, or by a call of ours that was
+            # made again since its answer was lost.
+            if not await self.calls.exists(name):
+                raise
+            if await self.calls.layout(name) != layout:
+                message = f"there is a collection {name!r} already"
+                raise CollectionExists(message) from error
+            await self.calls.index(name, layout)
         await self.versions.raise_(name)
         self.forget(name)
         return await self.describe(name)

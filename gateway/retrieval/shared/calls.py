@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from gateway.retrieval import retriever as kinds
+from gateway.retrieval import errors as kinds
 from gateway.retrieval.errors import (
     EngineFailed,
     InvalidDocument,
