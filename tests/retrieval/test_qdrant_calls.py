@@ -18,10 +18,12 @@ from gateway.retrieval.errors import (
     UnknownCollection,
     VersionNotReached,
 )
+from gateway.retrieval.qdrant.connecting import client
 from gateway.retrieval.qdrant.engine import QdrantRetriever
+from gateway.retrieval.qdrant.place import Place, locate
 from gateway.retrieval.retriever import Document
 from tests.retrieval.contract import FIELDS, ask, document, ids, pointing
-from tests.retrieval.qdrants import reached
+from tests.retrieval.qdrants import CLUSTER, reached
 from tests.support.qdrant_server import QdrantServer, qdrant_server
 
 pytestmark = pytest.mark.real_time
@@ -371,3 +373,27 @@ async def test_a_page_begins_only_where_one_can(tmp_path: Path, after: str) -> N
         await make_books(engine)
         with pytest.raises(InvalidPage):
             await engine.page("books", after=after, count=1, with_vectors=False)
+
+
+async def test_over_tls_nothing_is_said_in_the_open(tmp_path: Path) -> None:
+    async with qdrant_server(tmp_path) as server:
+        host, _, port = server.address.partition(":")
+        place = Place(host, int(port), secure=True)
+        engine = QdrantRetriever(client(place, key="k", longest_s=5.0), CLUSTER)
+        with pytest.raises(EngineFailed, match="cannot be reached"):
+            await engine.collections()
+        await engine.close()
+        assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://localhost", Place("localhost", 6334, secure=False)),
+        ("https://a.example/", Place("a.example", 6334, secure=True)),
+        ("http://10.0.0.1:7000", Place("10.0.0.1", 7000, secure=False)),
+        ("http://[::1]:7000", Place("[::1]", 7000, secure=False)),
+    ],
+)
+def test_a_cluster_is_named_by_a_url(url: str, place: Place) -> None:
+    assert locate(url) == place
