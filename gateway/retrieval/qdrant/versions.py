@@ -19,7 +19,6 @@ MARK = "00000000-0000-0000-0000-000000000000"
 
 _VERSION = "version"
 _POLL_S = 0.05
-_MOST_TRIES = 10
 
 
 class Versions:
@@ -27,7 +26,6 @@ class Versions:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._seen = 0
 
     async def now(self, name: str, *, agreed: bool = False) -> int:
         """Give the version that is there.
@@ -38,24 +36,25 @@ class Versions:
 
         """
         found = await self._calls.points(name, [MARK], payload=True, agreed=agreed)
-        version = int((found[0].payload or {})[_VERSION]) if found else 0
-        self._seen = max(self._seen, version)
-        return version
+        return int((found[0].payload or {})[_VERSION]) if found else 0
 
     async def raise_(self, name: str) -> int:
-        """Give a change of a collection its version, when it can be read."""
-        for _ in range(_MOST_TRIES):
-            version = max(time.time_ns() // 1000, self._seen + 1)
-            self._seen = version
-            lower = models.FieldCondition(key=_VERSION, range=models.Range(lt=version))
-            mark = models.PointStruct(id=MARK, vector={}, payload={_VERSION: version})
-            # Where another gateway was faster, its version stays, and may be older than
-            # what was written here: then there has to be a newer one.
-            await self._calls.put(name, [mark], only_over=models.Filter(must=[lower]))
-            if await self.now(name, agreed=True) == version:
-                return version
-        message = f"{name}: too many write at once"
-        raise EngineFailed(message)
+        """Give a change of a collection its version, when it can be read.
+
+        Several that change it at once may share one.
+        """
+        before = await self.now(name, agreed=True)
+        version = max(time.time_ns() // 1000, before + 1)
+        lower = models.FieldCondition(key=_VERSION, range=models.Range(lt=version))
+        mark = models.PointStruct(id=MARK, vector={}, payload={_VERSION: version})
+        # Where another one was faster its version stays, which is as good: whoever sees
+        # one that was not there before sees what was written before.
+        await self._calls.put(name, [mark], only_over=models.Filter(must=[lower]))
+        there = await self.now(name, agreed=True)
+        if there <= before:
+            message = f"{name}: its version is lost"
+            raise EngineFailed(message)
+        return there
 
     async def reached(self, name: str, version: int, deadline: float) -> int:
         """Wait until this version is there, and give the one that is."""
