@@ -12,12 +12,13 @@ from gateway.errors import (
     TooOld,
     Violation,
 )
-from gateway.retrieval.retriever import (
+from gateway.retrieval.errors import (
     CollectionExists,
     DimensionMismatch,
     EmbedderMismatch,
     EngineSwitchedOff,
     InvalidFilter,
+    InvalidPage,
     MissingEngine,
     RetrieverError,
     UnknownCollection,
@@ -47,10 +48,13 @@ def told_to_caller(collection: str, *, min_version: int = 0) -> Iterator[None]:
     except InvalidFilter as error:
         path, _, description = str(error).partition(": ")
         raise InvalidRequest((Violation(path, description),)) from error
+    except InvalidPage as error:
+        said = "is none that this server gave"
+        raise InvalidRequest((Violation("page_token", said),)) from error
     except (DimensionMismatch, EmbedderMismatch) as error:
         raise InvalidRequest((Violation("embedding", str(error)),)) from error
     except MissingEngine as error:
-        raise RetrievalNotConfigured(str(error), missing="embedded") from error
+        raise RetrievalNotConfigured(str(error), missing=error.extra) from error
     except EngineSwitchedOff as error:
         raise RetrievalNotConfigured(str(error)) from error
     except RetrieverError as error:

@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.local.features",
         "backends.local.inference",
         "backends.local.threads",
+        "backends.local.words.STOP_WORDS",
         "backends.posting",
         "backends.transport.Transport",
         "backends.reading",
@@ -113,6 +114,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.endpoint",
         "ranking",
         "retrieval.embedders.DIALECTS",
+        "retrieval.qdrant.place",
     },
     "logs": {"logs", "events", "observing", "settings.LogSettings"},
     "telemetry": {
@@ -190,12 +192,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 """By part: the parts of the gateway that it may know."""
 
 HOMES: dict[str, set[str]] = {
-    "Stemmer": {"backends.local"},
+    "Stemmer": {"backends.local", "retrieval.qdrant"},
     "aiohttp": {"backends.transport", "faces", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
     "certifi": {"backends.transport"},
     "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
-    "grpc": {"rpc", "faces", "server", "cli", "backends.grpc"},
+    "grpc": {"rpc", "faces", "server", "cli", "backends.grpc", "retrieval.qdrant"},
     "grpc_health": {"rpc", "server", "cli.health"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
@@ -211,6 +213,7 @@ HOMES: dict[str, set[str]] = {
     "pyarrow": {"retrieval.lance"},
     "pydantic": {"faces", "settings"},
     "pydantic_core": {"faces", "settings"},
+    "qdrant_client": {"retrieval.qdrant"},
     "redis": {"layers.redis_memory"},
     "rerank": {"rpc", "faces", "server", "cli", "telemetry"},
     "rich": {"cli"},

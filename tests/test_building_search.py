@@ -15,7 +15,8 @@ from gateway.compose.embedder import embedder
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.retrieval.embedder import Purpose
-from gateway.retrieval.retriever import DamagedStore, EngineSwitchedOff, Retriever
+from gateway.retrieval.errors import DamagedStore, EngineSwitchedOff
+from gateway.retrieval.retriever import Retriever
 from gateway.settings import EmbedderSettings, RetrievalSettings, load
 
 ALONE = Surroundings(NO_MEMORIES, Random(7), lambda _: None)

@@ -9,7 +9,7 @@ from gateway.contract import Outcome
 from gateway.errors import TooOld
 from gateway.layers.fallback import Fallback
 from gateway.layers.timeout import Timeout
-from gateway.retrieval.retriever import EngineFailed
+from gateway.retrieval.errors import EngineFailed
 from gateway.searching.contract import (
     Fusion,
     Mmr,

@@ -19,7 +19,7 @@ from gateway.layers.fallback import Fallback
 from gateway.layers.timeout import Timeout
 from gateway.ranking.method import SEARCH_METHODS
 from gateway.ranking.normalize import Scale
-from gateway.retrieval.retriever import EngineFailed
+from gateway.retrieval.errors import EngineFailed
 from gateway.searching import SearchRoute
 from gateway.searching.contract import (
     Fusion,

@@ -17,8 +17,8 @@ from gateway.errors import (
     RetrievalUnavailable,
 )
 from gateway.retrieval.embedder import Embedder, Purpose
+from gateway.retrieval.errors import EngineFailed, StoreFull
 from gateway.retrieval.filter import Field, FieldType, Value
-from gateway.retrieval.retriever import EngineFailed, StoreFull
 from gateway.storing import Storing, StoringLimits
 from gateway.storing.batches import Batch, Incoming, RejectionReason
 from tests.support.embedders import (

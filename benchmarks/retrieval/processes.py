@@ -19,8 +19,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from gateway.retrieval.errors import RetrieverError
 from gateway.retrieval.lance.engine import LanceRetriever
-from gateway.retrieval.retriever import Document, Query, RetrieverError
+from gateway.retrieval.retriever import Document, Query
 from gateway.retrieval.shared.retriever import OwnedRetriever
 
 READERS = 3

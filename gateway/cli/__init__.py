@@ -56,7 +56,8 @@ def _add_others() -> None:
     from gateway.cli.rerank import rerank
     from gateway.cli.search import search
 
-    for command in (check, backends, rerank, search, collections, evaluate):
+    app.add_typer(collections, name="collections")
+    for command in (check, backends, rerank, search, evaluate):
         app.command()(command)
     app.command("import")(import_)
 

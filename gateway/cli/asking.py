@@ -1,10 +1,10 @@
 """Ask a gateway as any caller would: one that runs, or one of our own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import grpc
 import typer
@@ -43,36 +43,56 @@ def asked(
         searches: It needs collections; without them a gateway of our own starts sooner.
 
     """
-    settings = None if address else configured(config, address="127.0.0.1:0")
-    if settings and not searches:
-        settings = settings.reranking_only
+    asks = asked_gateway(config, address, searches=searches)
 
     async def connect_and_ask() -> T:
-        async with _channel(settings, address or "") as channel:
+        async with channel_to(asks) as channel:
             return await ask(channel)
 
+    return answered(connect_and_ask())
+
+
+def asked_gateway(
+    config: Path | None, address: str | None, *, searches: bool = True
+) -> Settings | str:
+    """Give the configuration of a gateway of our own, or the address of another one.
+
+    A command ends with every problem there is.
+    """
+    if address:
+        return address
+    settings = configured(config, address="127.0.0.1:0")
+    return settings if searches else settings.reranking_only
+
+
+def answered(asking: Coroutine[Any, Any, T]) -> T:
+    """Run it, and end the command in one line where a gateway refuses."""
     try:
-        return asyncio.run(connect_and_ask())
+        return asyncio.run(asking)
     except grpc.RpcError as error:
         mistake = error.code() in _USERS_MISTAKES
         fail(f"{error.code().name}: {error.details()}", MISTAKE if mistake else FAILURE)
 
 
 @asynccontextmanager
-async def _channel(
-    settings: Settings | None, address: str
-) -> AsyncIterator[grpc.aio.Channel]:
-    if settings is not None:
+async def channel_to(asks: Settings | str) -> AsyncIterator[grpc.aio.Channel]:
+    """Connect; a gateway of our own lives as long as the channel.
+
+    Args:
+        asks: What `asked_gateway` gave.
+
+    """
+    if isinstance(asks, Settings):
         from gateway.compose import gateway
         from gateway.logs import EventLog
 
         async with (
-            gateway(settings, EventLog()) as running,
-            _channel(None, running.address) as channel,
+            gateway(asks, EventLog()) as running,
+            channel_to(running.address) as channel,
         ):
             yield channel
         return
     async with grpc.aio.insecure_channel(
-        address, options=[("grpc.max_receive_message_length", -1)]
+        asks, options=[("grpc.max_receive_message_length", -1)]
     ) as channel:
         yield channel

@@ -8,7 +8,6 @@ import grpc.aio
 import typer
 
 from gateway.cli.asking import AddressOption, asked
-from gateway.cli.collections import listed
 from gateway.cli.configuration import ConfigOption
 from gateway.cli.console import literal_console
 from gateway.cli.document_lines import Rejection, Unreadable, batches, opened
@@ -17,6 +16,7 @@ from gateway.cli.import_progress import progress_of
 from gateway.cli.import_state import Progress, Remembered, source_of
 from gateway.cli.import_stream import EndedEarly, Stored, stored
 from gateway.cli.import_summary import Tally
+from gateway.cli.listing import listed
 from gateway.cli.search import CollectionOption
 from gateway.cli.search_tables import in_words
 from rerank.v1 import collection_pb2, document_service_pb2, document_service_pb2_grpc

@@ -1,27 +1,29 @@
 """Build what Search and DocumentService stand on: the engine."""
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.retrieval.refusing import RefusingRetriever
-from gateway.retrieval.retriever import (
+from gateway.retrieval.errors import (
+    AccessRefused,
     EngineSwitchedOff,
     MissingEngine,
-    Retriever,
     RetrieverError,
 )
+from gateway.retrieval.qdrant.place import locate
+from gateway.retrieval.refusing import RefusingRetriever
+from gateway.retrieval.retriever import Retriever
 from gateway.settings import RetrievalSettings
 from gateway.settings.models import NO_ENGINE
+from gateway.settings.retrieval import QDRANT
 
 if TYPE_CHECKING:
     from gateway.retrieval.shared.retriever import OwnedRetriever
 
 _log = logging.getLogger(__name__)
 
-# A batch of 1000 documents takes 0.1 s; on a disk that is busy, much longer.
-_WRITE_S = 60.0
 # How soon one of the others owns the store when its owner is gone.
 _LOOK_EVERY_S = 0.5
 
@@ -38,15 +40,48 @@ async def retriever(settings: RetrievalSettings, parts: AsyncExitStack) -> Retri
         message = "Search is switched off: retrieval.engine is none"
         return RefusingRetriever(EngineSwitchedOff(message))
     try:
-        shared = _shared(settings)
-        await shared.open()
+        engine: Retriever
+        if settings.engine == QDRANT:
+            engine = await asyncio.to_thread(_distributed, settings)
+        else:
+            engine = _shared(settings)
+        await engine.open()
     except RetrieverError as error:
         # Rerank is served all the same.
         level = logging.WARNING if isinstance(error, MissingEngine) else logging.ERROR
         _log.log(level, "Search is not served: %s", error)
         return RefusingRetriever(error)
-    parts.push_async_callback(shared.close)
-    return shared
+    parts.push_async_callback(engine.close)
+    return engine
+
+
+def _distributed(settings: RetrievalSettings) -> Retriever:
+    """Make what reaches a cluster; to load its client takes a second."""
+    if settings.problem:
+        message = f"retrieval: {settings.problem}"
+        raise AccessRefused(message)
+    try:
+        from gateway.retrieval.qdrant.calls import Cluster
+        from gateway.retrieval.qdrant.connecting import client
+        from gateway.retrieval.qdrant.engine import QdrantRetriever
+    except ImportError as error:
+        message = f"{error.name} is missing: pip install 'rerank-gateway[qdrant]'"
+        raise MissingEngine(message, extra="qdrant") from error
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    longest_s = max(settings.timeout_s, settings.write_timeout_s)
+    return QdrantRetriever(
+        client(locate(settings.url), key=key, longest_s=longest_s),
+        Cluster(
+            prefix=settings.prefix,
+            shard_number=settings.shard_number,
+            replication_factor=settings.replication_factor,
+            write_consistency_factor=settings.write_consistency_factor,
+            read_consistency=settings.read_consistency,
+            mean_terms=settings.mean_terms,
+            read_s=settings.timeout_s,
+            write_s=settings.write_timeout_s,
+        ),
+    )
 
 
 def _shared(settings: RetrievalSettings) -> "OwnedRetriever":
@@ -55,7 +90,7 @@ def _shared(settings: RetrievalSettings) -> "OwnedRetriever":
         from gateway.retrieval.shared.retriever import OwnedRetriever
     except ImportError as error:
         message = f"{error.name} is missing: pip install 'rerank-gateway[embedded]'"
-        raise MissingEngine(message) from error
+        raise MissingEngine(message, extra="embedded") from error
 
     folder = Path(settings.path)
 
@@ -69,5 +104,8 @@ def _shared(settings: RetrievalSettings) -> "OwnedRetriever":
         )
 
     return OwnedRetriever(
-        folder, engine=engine, call_s=_WRITE_S, look_every_s=_LOOK_EVERY_S
+        folder,
+        engine=engine,
+        call_s=settings.write_timeout_s,
+        look_every_s=_LOOK_EVERY_S,
     )

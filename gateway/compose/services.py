@@ -6,7 +6,8 @@ from gateway.backends.errors import Misconfigured, Unavailable
 from gateway.backends.in_time import in_time
 from gateway.inspecting import Service, ServiceKind
 from gateway.retrieval.embedder import Embedder, Purpose
-from gateway.retrieval.retriever import Retriever, RetrieverError
+from gateway.retrieval.errors import RetrieverError
+from gateway.retrieval.retriever import Retriever
 from gateway.settings import Settings
 from gateway.settings.models import EMBEDDER, NO_ENGINE, RETRIEVER
 

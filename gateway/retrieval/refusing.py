@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from gateway.retrieval.errors import RetrieverError
 from gateway.retrieval.filter import Field
 from gateway.retrieval.retriever import (
     Collection,
     Deleted,
     Document,
     Found,
+    Page,
     Query,
-    RetrieverError,
     Scored,
     Shape,
 )
@@ -79,6 +80,13 @@ class RefusingRetriever:
     ) -> tuple[Document, ...]:
         """Refuse."""
         del collection, ids, with_vectors
+        self._refuse()
+
+    async def page(
+        self, collection: str, *, after: str, count: int, with_vectors: bool
+    ) -> Page:
+        """Refuse."""
+        del collection, after, count, with_vectors
         self._refuse()
 
     async def vectors(

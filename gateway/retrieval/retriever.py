@@ -1,28 +1,12 @@
-"""Where documents are stored and found: every engine is a `Retriever`, and how it fails.
-
-RetrieverError                                                 transient
- ├ UnknownCollection    there is none of that name                no
- ├ CollectionExists     there is one of that name already         no
- ├ DimensionMismatch    vectors of another length                 no
- ├ EmbedderMismatch     vectors of another model's space          no
- ├ InvalidDocument      a document that cannot be stored          no
- ├ InvalidFilter        a filter with faults                      no
- ├ VersionNotReached    not by the deadline                       yes
- ├ ReadOnly             this process does not write               no
- ├ WriterTaken          another process writes                    yes
- ├ StoreFull            no space left                             yes
- ├ DamagedStore         files missing, broken or not ours         no
- ├ MissingEngine        its package is not installed              no
- ├ EngineSwitchedOff    none is configured                        no
- └ EngineFailed         anything else it says                     yes
-"""
+"""Where documents are stored and found: every engine is a `Retriever`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from gateway.retrieval.errors import RetrieverError
 from gateway.retrieval.filter import Field, Filter, Value
 
 if TYPE_CHECKING:
@@ -30,87 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float32]
-
-
-class RetrieverError(Exception):
-    """The engine did not do what was asked; the message is one line and ours to tell."""
-
-    transient: ClassVar[bool] = False
-    """The same call may succeed later."""
-
-
-class UnknownCollection(RetrieverError):
-    """There is no collection of that name."""
-
-
-class CollectionExists(RetrieverError):
-    """There is a collection of that name already."""
-
-
-class DimensionMismatch(RetrieverError):
-    """A vector has another dimension than the collection's."""
-
-
-class EmbedderMismatch(RetrieverError):
-    """Vectors of another embedder than the collection's are not comparable with its own."""
-
-
-class InvalidDocument(RetrieverError):
-    """A document cannot be stored; none of its batch was."""
-
-
-class InvalidFilter(RetrieverError):
-    """A filter does not fit the collection's fields."""
-
-
-class VersionNotReached(RetrieverError):
-    """The version that the search has to see was not there by its deadline.
-
-    Args:
-        message: One line.
-        version: The one that was there.
-
-    """
-
-    transient = True
-
-    def __init__(self, message: str, *, version: int) -> None:
-        super().__init__(message)
-        self.version = version
-
-
-class ReadOnly(RetrieverError):
-    """This process opened the store for reading."""
-
-
-class WriterTaken(RetrieverError):
-    """Another process holds the store for writing."""
-
-    transient = True
-
-
-class StoreFull(RetrieverError):
-    """No space is left; nothing acknowledged is lost."""
-
-    transient = True
-
-
-class DamagedStore(RetrieverError):
-    """Files are missing, broken or not ours; nothing was changed."""
-
-
-class MissingEngine(RetrieverError):
-    """The engine's package is not installed."""
-
-
-class EngineSwitchedOff(RetrieverError):
-    """The configuration wants no engine."""
-
-
-class EngineFailed(RetrieverError):
-    """The engine failed in a way that it alone understands; the cause has its words."""
-
-    transient = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +119,15 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a collection."""
+
+    documents: tuple[Document, ...]
+    after: str
+    """What the next part is asked for with. Empty: this is the last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """What a deletion did."""
 
@@ -272,6 +184,22 @@ class Retriever(Protocol):
         self, collection: str, ids: Sequence[str], *, with_vectors: bool
     ) -> tuple[Document, ...]:
         """Bring documents in the order of the ids, without those that are not stored."""
+
+    async def page(
+        self, collection: str, *, after: str, count: int, with_vectors: bool
+    ) -> Page:
+        """Bring a part of all documents, in an order of the engine's own.
+
+        What is stored from the first part to the last is in exactly one of them; what is
+        stored, replaced or removed meanwhile may be missing, or be as it was before.
+
+        Args:
+            collection: Its name.
+            after: That of the part before. Empty: the first is asked for.
+            count: Most documents.
+            with_vectors: Whether the documents have their vectors.
+
+        """
 
     async def vectors(
         self, collection: str, ids: Sequence[str]

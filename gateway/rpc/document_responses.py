@@ -43,6 +43,7 @@ def write_collection(collection: Collection) -> collection_pb2.Collection:
         embedding_dimension=collection.dimension,
         document_count=collection.document_count,
         version=collection.version,
+        embedder=collection.embedder,
     )
     message.create_time.FromDatetime(collection.created)
     return message

@@ -16,8 +16,9 @@ from gateway.rpc.document_requests import (
 )
 from gateway.rpc.document_responses import write_batch, write_collection
 from gateway.rpc.documents import write_document
-from gateway.rpc.paging import read_page
+from gateway.rpc.paging import page_token, read_page
 from gateway.rpc.requests import Limits
+from gateway.searching.contract import DEFAULT_COLLECTION
 from gateway.storing import Storing
 from gateway.storing.batches import Prepared
 from rerank.v1 import document_service_pb2, document_service_pb2_grpc
@@ -25,6 +26,7 @@ from rerank.v1 import document_service_pb2, document_service_pb2_grpc
 SERVICE = "rerank.v1.DocumentService"
 
 _DEFAULT_PAGE = 50
+_DEFAULT_DOCUMENTS = 100
 
 
 class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
@@ -88,6 +90,28 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
         found = await self._storing.get(collection, name, with_vectors=with_vector)
         return document_service_pb2.GetDocumentResponse(
             document=write_document(found, with_vector=with_vector)
+        )
+
+    async def ListDocuments(  # noqa: N802 - gRPC's name
+        self,
+        request: document_service_pb2.ListDocumentsRequest,
+        _: "ServicerContext[Any, Any]",
+    ) -> document_service_pb2.ListDocumentsResponse:
+        """List documents, page by page."""
+        page = read_page(request, default_size=_DEFAULT_DOCUMENTS)
+        with_vectors = request.return_embeddings
+        found = await self._storing.page(
+            request.collection or DEFAULT_COLLECTION,
+            after=page.after,
+            count=page.size,
+            with_vectors=with_vectors,
+        )
+        return document_service_pb2.ListDocumentsResponse(
+            documents=[
+                write_document(each, with_vector=with_vectors)
+                for each in found.documents
+            ],
+            next_page_token=page_token(found.after),
         )
 
     async def CreateCollection(  # noqa: N802 - gRPC's name

@@ -39,7 +39,17 @@ class Page:
         rest = [each for each in listed if name(each) > self.after]
         part = rest[: self.size]
         # Names are no secret, and a page may begin after any of them.
-        return part, f"after:{name(part[-1])}" if len(rest) > len(part) else ""
+        return part, page_token(name(part[-1]) if len(rest) > len(part) else "")
+
+
+def page_token(after: str) -> str:
+    """Write what the next page is asked for with.
+
+    Args:
+        after: The name that it begins after. Empty: there is none.
+
+    """
+    return f"after:{after}" if after else ""
 
 
 def read_page(request: _Paged, *, default_size: int) -> Page:

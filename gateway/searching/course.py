@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.contract import Execution, Outcome, Reranked, Stage, StageOutcome
 from gateway.ranking import method
+from gateway.retrieval.errors import RetrieverError
 from gateway.retrieval.retriever import Document as StoredDocument
-from gateway.retrieval.retriever import RetrieverError
 from gateway.searching.contract import (
     Mmr,
     MmrStage,

@@ -22,7 +22,8 @@ from gateway.ranking import candidates
 from gateway.ranking.candidates import Retrieved
 from gateway.retrieval.brought import brought_vector
 from gateway.retrieval.embedder import Embedder
-from gateway.retrieval.retriever import Retriever, RetrieverError, Shape
+from gateway.retrieval.errors import RetrieverError
+from gateway.retrieval.retriever import Retriever, Shape
 from gateway.searching.contract import Fusion, Mode, Search
 from gateway.searching.in_time import in_time
 from gateway.searching.legs import IN_WORDS, Legs, Plan, Work

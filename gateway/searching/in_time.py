@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from gateway.retrieval.retriever import EngineFailed
+from gateway.retrieval.errors import EngineFailed
 
 T = TypeVar("T")
 

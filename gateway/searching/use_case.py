@@ -11,7 +11,8 @@ from gateway.engine_errors import told_to_caller
 from gateway.errors import OutOfTime, UnknownRoute
 from gateway.observing import UNOBSERVED, Observer
 from gateway.reranking import Reranking, Reserve
-from gateway.retrieval.retriever import Retriever, RetrieverError
+from gateway.retrieval.errors import RetrieverError
+from gateway.retrieval.retriever import Retriever
 from gateway.searching.answer import answer
 from gateway.searching.contract import (
     DEFAULT_CANDIDATES,

@@ -7,10 +7,10 @@ from gateway.settings.models import (
     BackendSettings,
     CacheSettings,
     EmbedderSettings,
-    RetrievalSettings,
     RouteSettings,
     Settings,
 )
+from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.server import ServerSettings
 from gateway.settings.sources import load
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings

@@ -22,8 +22,13 @@ from gateway.settings.models import (
     RouteSettings,
     Settings,
 )
+from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.server import ServerSettings, host_and_port
-from gateway.settings.service_checks import cache_problems, embedder_problems
+from gateway.settings.service_checks import (
+    cache_problems,
+    embedder_problems,
+    retrieval_problems,
+)
 from gateway.settings.telemetry import TelemetrySettings
 
 _DEFAULT_ROUTE = "default"
@@ -82,6 +87,7 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     problems += _route_problems(raw)
     problems += _address_problems(settings)
     problems += embedder_problems(settings.embedder)
+    problems += retrieval_problems(settings.retrieval)
     problems += cache_problems(settings.cache)
     if problems:
         # One for each path: what is wrong is not missing as well.
@@ -121,6 +127,7 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
     }
     for path, section, ours in (
         *((path, section, _OURS) for path, section in sections.items()),
+        ("retrieval", _section(raw, "retrieval"), _OURS),
         ("embedder", _section(raw, "embedder"), _OURS),
         ("cache", _section(raw, "cache"), _OURS),
         ("telemetry", _section(raw, "telemetry"), _OURS_OF_TELEMETRY),
@@ -144,6 +151,7 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
             for name, section in _sections(raw, "backends").items()
             if isinstance(section.get("dialect"), str)
         },
+        retrieval=_valid(RetrievalSettings, _section(raw, "retrieval")),
         embedder=_valid(EmbedderSettings, _section(raw, "embedder")),
         cache=_valid(CacheSettings, _section(raw, "cache")),
         telemetry=_valid(TelemetrySettings, _section(raw, "telemetry")),

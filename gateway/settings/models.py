@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from gateway.ranking.normalize import Scale
 from gateway.settings.http import HttpSettings
+from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.section import MIB, Count, Seconds, Section, Share
 from gateway.settings.server import ServerSettings
 from gateway.settings.telemetry import LogSettings, TelemetrySettings
@@ -85,23 +86,6 @@ class CacheSettings(Section):
     """Likewise."""
     problem: str = ""
     """Why nothing is shared although it is configured correctly."""
-
-
-class RetrievalSettings(Section):
-    """Where documents are stored and found."""
-
-    engine: Literal["embedded", "none"] = "embedded"
-    """`embedded`: LanceDB in this process; `none`: Search is not served."""
-    path: str = ""
-    """The folder of the embedded engine; unset: below the user's data folder."""
-    timeout_s: Seconds = 5.0
-    """How long finding candidates may take."""
-    vector_index_from: Count = 5000
-    """From how many documents on vectors get an index; below, all are compared."""
-    tidy_every_s: Seconds = 1.0
-    """How often it is looked whether indexes are behind."""
-    keep_versions_s: Seconds = 600.0
-    """How long a superseded version is kept for searches that read it."""
 
 
 class EmbedderSettings(Section):

@@ -1,15 +1,17 @@
-"""What can be wrong with the parts beside the backends: embedder and shared memory."""
+"""What can be wrong with the parts beside the backends: engine, embedder, shared memory."""
 
 from collections.abc import Iterator
 
 from gateway.backends.endpoint import locate
 from gateway.retrieval.embedders import DIALECTS as EMBEDDERS
+from gateway.retrieval.qdrant.place import locate as locate_qdrant
 from gateway.settings.models import (
     LOCAL,
     NO_EMBEDDER,
     CacheSettings,
     EmbedderSettings,
 )
+from gateway.settings.retrieval import EMBEDDED, QDRANT, RetrievalSettings
 
 _EMBEDDER_HTTP_ONLY = (
     "url",
@@ -22,6 +24,44 @@ _EMBEDDER_HTTP_ONLY = (
     "max_in_flight",
     "propagate",
 )
+
+_OF_ENGINES = {
+    EMBEDDED: ("path", "vector_index_from", "tidy_every_s", "keep_versions_s"),
+    QDRANT: (
+        "url",
+        "api_key_env",
+        "api_key_file",
+        "prefix",
+        "shard_number",
+        "replication_factor",
+        "write_consistency_factor",
+        "read_consistency",
+        "mean_terms",
+    ),
+}
+
+
+def retrieval_problems(retrieval: RetrievalSettings) -> Iterator[str]:
+    """Name every problem of the engine, with its path."""
+    path, given = "retrieval", retrieval.model_fields_set
+    for engine, keys in _OF_ENGINES.items():
+        for key in keys:
+            if key in given and retrieval.engine != engine:
+                yield f"{path}.{key}: only for the engine {engine}"
+    if retrieval.engine != QDRANT:
+        return
+    if not retrieval.url:
+        yield f"{path}.url: is required, such as http://localhost:6334"
+    else:
+        try:
+            locate_qdrant(retrieval.url)
+        except ValueError as error:
+            yield f"{path}.url: {error}"
+    if retrieval.api_key_env and retrieval.api_key_file:
+        yield f"{path}.api_key_file: the key is in api_key_env already"
+    copies, needed = retrieval.replication_factor, retrieval.write_consistency_factor
+    if copies and needed and needed > copies:
+        yield f"{path}.write_consistency_factor: there are only {copies} copies"
 
 
 def embedder_problems(embedder: EmbedderSettings) -> Iterator[str]:

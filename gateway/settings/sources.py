@@ -16,13 +16,13 @@ from gateway.settings.models import (
     BackendSettings,
     CacheSettings,
     EmbedderSettings,
-    RetrievalSettings,
     Settings,
 )
 from gateway.settings.places import data_folder
+from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.telemetry import from_environment
 
-S = TypeVar("S", BackendSettings, EmbedderSettings)
+S = TypeVar("S", BackendSettings, EmbedderSettings, RetrievalSettings)
 
 _PREFIX = "RERANK_GATEWAY__"
 _FILE = "RERANK_GATEWAY_CONFIG"
@@ -78,7 +78,7 @@ def load(
             },
             "embedder": _with_key(settings.embedder, env),
             "cache": _with_secrets(settings.cache, env),
-            "retrieval": _with_path(settings.retrieval, env),
+            "retrieval": _with_path(_with_key(settings.retrieval, env), env),
             "telemetry": telemetry,
         }
     )

@@ -15,21 +15,27 @@ from gateway.errors import (
     RetrievalUnavailable,
 )
 from gateway.retrieval.embedder import Embedder
+from gateway.retrieval.errors import (
+    DimensionMismatch,
+    EmbedderMismatch,
+    InvalidDocument,
+    UnknownCollection,
+)
 from gateway.retrieval.filter import Field
 from gateway.retrieval.retriever import (
     Collection,
     Deleted,
-    DimensionMismatch,
     Document,
-    EmbedderMismatch,
-    InvalidDocument,
+    Page,
     Retriever,
     Shape,
-    UnknownCollection,
 )
 from gateway.searching.contract import DEFAULT_COLLECTION
 from gateway.storing.batches import Batch, Incoming, Prepared, sort_out
 from gateway.storing.vectors import Computed, Computing
+
+# Of one page: clients of gRPC take 4 MiB if nobody tells them otherwise.
+_MOST_BYTES = 3 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,26 @@ class Storing:
             raise DocumentNotFound(collection, name)
         return found[0]
 
+    async def page(
+        self, collection: str, *, after: str, count: int, with_vectors: bool
+    ) -> Page:
+        """Bring a part of a collection, of a size that a message can have.
+
+        Raises:
+            InvalidRequest: No part begins there.
+
+        """
+        with told_to_caller(collection):
+            page = await self._retriever.page(
+                collection, after=after, count=count, with_vectors=with_vectors
+            )
+            if (fitting := _fitting(page.documents)) < len(page.documents):
+                # Only the engine knows where the next part begins.
+                page = await self._retriever.page(
+                    collection, after=after, count=fitting, with_vectors=with_vectors
+                )
+        return page
+
     async def _shape(self, collection: str) -> Shape:
         try:
             return await self._retriever.shape(collection)
@@ -208,3 +234,15 @@ class Storing:
         if not await self._computing.serves(shape):
             return "the collection's are of another embedder than the server's"
         return ""
+
+
+def _fitting(documents: Sequence[Document]) -> int:
+    """Count the documents from the first on that one message takes; at least one."""
+    size = 0
+    for place, each in enumerate(documents):
+        size += len(each.title.encode()) + len(each.text.encode())
+        size += len(each.metadata.encode())
+        size += 0 if each.vector is None else each.vector.nbytes
+        if size > _MOST_BYTES and place:
+            return place
+    return len(documents)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.settings.models import RetrievalSettings, RouteSettings
+from gateway.settings import RetrievalSettings, RouteSettings
 from tests.deploy import drawn, emitted
 from tests.deploy.places import OBSERVABILITY
 

@@ -13,9 +13,11 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from gateway.backends.errors import Unavailable
+from gateway.retrieval import retriever as stored
 from gateway.retrieval.embedder import Embedder, Embeddings
+from gateway.retrieval.errors import StoreFull
 from gateway.retrieval.lance.engine import LanceRetriever
-from gateway.retrieval.retriever import Retriever, StoreFull
+from gateway.retrieval.retriever import Retriever
 from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.requests import Limits
@@ -515,6 +517,74 @@ async def test_collections_are_listed_by_pages(tmp_path: Path) -> None:
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_documents_are_listed_by_pages(tmp_path: Path) -> None:
+    async with serving(tmp_path / "store") as server:
+        await server.create(dimension=2)
+        stored = [
+            Document(id=f"d{place}", text="x", embedding=[1.0, place], group_id="g")
+            for place in range(5)
+        ]
+        stored[3].metadata.update({"year": 1999})
+        await server.load(Batch(collection="papers", documents=stored))
+        found: list[document_pb2.Document] = []
+        sizes: list[int] = []
+        ask = document_service_pb2.ListDocumentsRequest(
+            collection="papers", page_size=2, return_embeddings=True
+        )
+        while not sizes or ask.page_token:
+            page = await server.stub.ListDocuments(ask)
+            found += page.documents
+            sizes.append(len(page.documents))
+            ask.page_token = page.next_page_token
+        assert found == stored
+        assert sizes == [2, 2, 1]
+        page = await server.stub.ListDocuments(
+            document_service_pb2.ListDocumentsRequest(collection="papers")
+        )
+        assert [each.id for each in page.documents] == [each.id for each in stored]
+        assert not any(each.embedding for each in page.documents)
+
+
+@pytest.mark.parametrize("wrong", [{"page_size": -1}, {"page_token": "mine"}])
+async def test_a_page_that_there_cannot_be_is_refused(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    async with serving(tmp_path / "store") as server:
+        await server.create()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await server.stub.ListDocuments(
+                document_service_pb2.ListDocumentsRequest(collection="papers", **wrong)
+            )
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_page_is_cut_where_a_message_would_be_too_large() -> None:
+    engine = MemoryRetriever()
+    await engine.create_collection("papers", fields=(), dimension=0, embedder="")
+    texts = {f"d{place}": "x" * 2**20 for place in range(7)} | {"e": "x" * 5 * 2**20}
+    await engine.upsert(
+        "papers",
+        [stored.Document(name, "", text, None) for name, text in texts.items()],
+        embedder="",
+    )
+    async with _serving(engine, None) as stub:
+        ask = document_service_pb2.ListDocumentsRequest(collection="papers")
+        sizes: list[int] = []
+        found: list[str] = []
+        while not sizes or ask.page_token:
+            # One that is too large by itself is for those who ask for larger messages.
+            if len(found) == len(texts) - 1:
+                with pytest.raises(grpc.aio.AioRpcError, match="larger than max"):
+                    await stub.ListDocuments(ask)
+                break
+            page = await stub.ListDocuments(ask)
+            sizes.append(len(page.documents))
+            found += [each.id for each in page.documents]
+            ask.page_token = page.next_page_token
+    assert found == list(texts)[:-1]
+    assert sizes == [3, 3, 1]
+
+
 async def test_a_name_is_given_once_and_free_again_afterwards(tmp_path: Path) -> None:
     async with serving(tmp_path / "store") as server:
         await server.create()
@@ -529,7 +599,9 @@ async def test_a_name_is_given_once_and_free_again_afterwards(tmp_path: Path) ->
         assert (await server.create(dimension=3)).document_count == 0
 
 
-@pytest.mark.parametrize("method", ["import", "delete", "get", "delete a collection"])
+@pytest.mark.parametrize(
+    "method", ["import", "delete", "get", "list", "delete a collection"]
+)
 async def test_an_unknown_collection_is_told(tmp_path: Path, method: str) -> None:
     async with serving(tmp_path / "store", FakeEmbedder()) as server:
         calls: dict[str, Callable[[], Awaitable[object]]] = {
@@ -540,6 +612,9 @@ async def test_an_unknown_collection_is_told(tmp_path: Path, method: str) -> Non
                 )
             ),
             "get": lambda: server.get("a", "nowhere"),
+            "list": lambda: server.stub.ListDocuments(
+                document_service_pb2.ListDocumentsRequest(collection="nowhere")
+            ),
             "delete a collection": lambda: server.stub.DeleteCollection(
                 document_service_pb2.DeleteCollectionRequest(name="nowhere")
             ),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from rerank.v1 import (
 )
 from tests.e2e.running import Running, running
 from tests.e2e.subprocesses import ROOT
+from tests.support.qdrant_server import qdrant_server
 from tests.support.random_searches import order_explained
 from tests.support.wire import (
     PATIENCE_S,
@@ -73,13 +75,17 @@ def abstracts() -> list[document_pb2.Document]:
     return read[:COUNT]
 
 
-@pytest.fixture(scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+@pytest.fixture(scope="module", params=["embedded", "qdrant"])
+async def gateway(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("store")
-    async with running(
-        {"retrieval": {"engine": "embedded", "path": str(folder)}}
-    ) as started:
-        yield started
+    async with AsyncExitStack() as parts:
+        retrieval = {"engine": "embedded", "path": str(folder)}
+        if request.param == "qdrant":
+            server = await parts.enter_async_context(qdrant_server(folder))
+            retrieval = {"engine": "qdrant", "url": f"http://{server.address}"}
+        yield await parts.enter_async_context(running({"retrieval": retrieval}))
 
 
 @pytest.fixture(scope="module")

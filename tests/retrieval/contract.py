@@ -7,22 +7,17 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from gateway.retrieval.filter import Equals, Field, FieldType, Filter, Range, Value
-from gateway.retrieval.retriever import (
+from gateway.retrieval.errors import (
     CollectionExists,
     DimensionMismatch,
-    Document,
     EmbedderMismatch,
-    Found,
     InvalidDocument,
     InvalidFilter,
-    Leg,
-    Query,
-    Retriever,
-    Shape,
     UnknownCollection,
     VersionNotReached,
 )
+from gateway.retrieval.filter import Equals, Field, FieldType, Filter, Range, Value
+from gateway.retrieval.retriever import Document, Found, Leg, Query, Retriever, Shape
 
 FIELDS = (
     Field("language", FieldType.STRING),
@@ -172,6 +167,50 @@ class RetrieverContract:
         found = await books.get("books", ["d", "x", "a"], with_vectors=False)
         assert [each.id for each in found] == ["d", "a"]
         assert await books.get("books", [], with_vectors=True) == ()
+
+    async def test_pages_have_every_document_once(self, books: Retriever) -> None:
+        names = [f"{letter}'\n\0é{number}" for letter in "abc" for number in range(5)]
+        await self.store(books, *(document(name, name) for name in names))
+        assert (await self.paged(books, count=4)) == names
+        assert (await self.paged(books, count=100)) == names
+
+    async def test_a_page_has_whole_documents(self, books: Retriever) -> None:
+        stored = document("a", "x", title="T", pages=3, printed=PRINTED)
+        await self.store(books, stored)
+        page = await books.page("books", after="", count=2, with_vectors=True)
+        (found,) = page.documents
+        assert found.vector is not None
+        assert found.vector.tolist() == pointing("a").tolist()
+        assert (found.title, found.text, found.values) == ("T", "x", stored.values)
+        page = await books.page("books", after="", count=2, with_vectors=False)
+        assert page.documents[0].vector is None
+        with pytest.raises(UnknownCollection):
+            await books.page("nowhere", after="", count=2, with_vectors=False)
+
+    async def test_pages_bear_changes(self, books: Retriever) -> None:
+        names = [f"{letter}{number}" for letter in "abc" for number in range(5)]
+        await self.store(books, *(document(name, name) for name in names))
+        first = await books.page("books", after="", count=5, with_vectors=False)
+        seen = [each.id for each in first.documents]
+        rest = [each for each in names if each not in seen]
+        await books.delete("books", [seen[-1], rest[0]])
+        await self.store(books, document(seen[0], "new"), document("z", "new"))
+        found = await self.paged(books, count=3, after=first.after)
+        assert set(rest[1:]) <= set(found) <= {*rest[1:], "z"}
+
+    async def paged(
+        self, books: Retriever, *, count: int, after: str = ""
+    ) -> list[str]:
+        """Page to the end, and give the ids in their own order."""
+        found: list[str] = []
+        while True:
+            page = await books.page(
+                "books", after=after, count=count, with_vectors=False
+            )
+            assert len(page.documents) <= count
+            found += (each.id for each in page.documents)
+            if not (after := page.after):
+                return sorted(found)
 
     async def test_vectors_come_without_their_texts(self, books: Retriever) -> None:
         await self.store(books, *(document(name, "x") for name in "abcd"))

@@ -11,18 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.retrieval.errors import DamagedStore, MissingEngine, ReadOnly, WriterTaken
 from gateway.retrieval.filter import Filter, Value, matches
 from gateway.retrieval.lance.engine import LanceRetriever
 from gateway.retrieval.lance.names import Names
-from gateway.retrieval.retriever import (
-    DamagedStore,
-    Document,
-    MissingEngine,
-    Query,
-    ReadOnly,
-    Retriever,
-    WriterTaken,
-)
+from gateway.retrieval.retriever import Document, Query, Retriever
 from tests.retrieval.contract import (
     RetrieverContract,
     ask,

@@ -9,13 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.retrieval import retriever as kinds
+from gateway.retrieval.errors import InvalidDocument, RetrieverError, VersionNotReached
 from gateway.retrieval.filter import Field, FieldType, Value
-from gateway.retrieval.retriever import (
-    Document,
-    InvalidDocument,
-    RetrieverError,
-    VersionNotReached,
-)
+from gateway.retrieval.retriever import Document
 from gateway.retrieval.shared.calls import (
     Create,
     Delete,

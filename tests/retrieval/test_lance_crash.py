@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import gateway.retrieval.lance.shelf
 from gateway.retrieval.lance.engine import LanceRetriever
-from gateway.retrieval.retriever import Document
+from gateway.retrieval.retriever import (Document)
 
 def document(number):
     vector = np.full(4, 0.1, np.float32)

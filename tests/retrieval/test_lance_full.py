@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[2]
 _WRITER = """
 import asyncio, json, random, resource, signal, sys
 from pathlib import Path
-from gateway.retrieval.retriever import RetrieverError
+from gateway.retrieval.errors import (RetrieverError)
 from tests.retrieval.test_lance import ask, document, make_books, opened
 
 def batch(number, size):

@@ -10,13 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.retrieval.errors import DamagedStore, EngineFailed, RetrieverError
 from gateway.retrieval.lance.engine import LanceRetriever
-from gateway.retrieval.retriever import (
-    DamagedStore,
-    EngineFailed,
-    Retriever,
-    RetrieverError,
-)
+from gateway.retrieval.retriever import Retriever
 from gateway.retrieval.shared.address import address
 from gateway.retrieval.shared.retriever import OwnedRetriever
 from tests.retrieval.contract import RetrieverContract, ask, document, ids

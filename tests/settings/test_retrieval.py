@@ -19,6 +19,14 @@ def with_embedder(**settings: Any) -> dict[str, Any]:
     return {"embedder": settings}
 
 
+def with_retrieval(**settings: Any) -> dict[str, Any]:
+    return {"retrieval": settings}
+
+
+def with_qdrant(**settings: Any) -> dict[str, Any]:
+    return with_retrieval(engine="qdrant", **{"url": "http://a", **settings})
+
+
 def test_without_any_configuration_collections_are_embedded() -> None:
     settings = load(environ={"HOME": "/home/ada"})
     assert settings.retrieval.engine == "embedded"
@@ -34,6 +42,28 @@ def test_a_folder_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     variable = {"RERANK_GATEWAY__RETRIEVAL__PATH": "~/mine"}
     assert load(environ=variable).retrieval.path == str(Path("/home/ada/mine"))
+
+
+def test_the_key_of_a_cluster_comes_from_its_place(tmp_path: Path) -> None:
+    environ = {
+        "RERANK_GATEWAY__RETRIEVAL__ENGINE": "qdrant",
+        "RERANK_GATEWAY__RETRIEVAL__URL": "https://cluster.example",
+        "RERANK_GATEWAY__RETRIEVAL__READ_CONSISTENCY": "all",
+        "RERANK_GATEWAY__RETRIEVAL__API_KEY_ENV": "KEY",
+    }
+    found = load(environ=environ).retrieval
+    assert found.problem == "environment variable KEY is not set"
+    found = load(environ={**environ, "KEY": "open sesame"}).retrieval
+    assert found.api_key is not None
+    assert found.api_key.get_secret_value() == "open sesame"
+    assert "sesame" not in repr(found)
+    assert found.read_consistency == "all"
+    del environ["RERANK_GATEWAY__RETRIEVAL__API_KEY_ENV"]
+    (tmp_path / "key").write_text("from a file\n")
+    environ["RERANK_GATEWAY__RETRIEVAL__API_KEY_FILE"] = str(tmp_path / "key")
+    found = load(environ=environ).retrieval
+    assert found.api_key is not None
+    assert found.api_key.get_secret_value() == "from a file"
 
 
 def test_a_command_that_only_reranks_needs_no_collections() -> None:
@@ -76,7 +106,31 @@ def test_a_command_that_only_reranks_needs_no_collections() -> None:
         (with_embedder(api_key="secret"), "embedder.api_key: there is no such setting"),
         (with_embedder(problem="x"), "embedder.problem: there is no such setting"),
         (with_embedder(dimension=0), "embedder.dimension: "),
-        ({"retrieval": {"engine": "qdrant"}}, "retrieval.engine: "),
+        (with_retrieval(engine="milvus"), "retrieval.engine: "),
+        (
+            with_retrieval(engine="qdrant"),
+            "retrieval.url: is required, such as http://localhost:6334",
+        ),
+        (with_qdrant(url="grpc://a"), "retrieval.url: must be a url such as"),
+        (with_qdrant(url="http://a:6333"), "retrieval.url: is Qdrant's port for REST"),
+        (with_qdrant(url="http://a/b"), "retrieval.url: must have no path"),
+        (with_qdrant(url="http://u:p@a"), "retrieval.url: must have no user"),
+        (with_qdrant(path="x"), "retrieval.path: only for the engine embedded"),
+        (
+            with_retrieval(shard_number=2),
+            "retrieval.shard_number: only for the engine qdrant",
+        ),
+        (
+            with_qdrant(api_key_env="A", api_key_file="b"),
+            "retrieval.api_key_file: the key is in api_key_env already",
+        ),
+        (
+            with_qdrant(replication_factor=2, write_consistency_factor=3),
+            "retrieval.write_consistency_factor: there are only 2 copies",
+        ),
+        (with_qdrant(read_consistency="most"), "retrieval.read_consistency"),
+        (with_qdrant(prefix="a/b"), "retrieval.prefix: "),
+        (with_qdrant(api_key="k"), "retrieval.api_key: there is no such setting"),
         ({"retrieval": {"paht": "x"}}, "retrieval.paht: there is no such setting"),
         ({"routes": {"default": {"fusion": "sum"}}}, "routes.default.fusion: "),
         ({"routes": {"default": {"max_passages": 0}}}, "routes.default.max_passages: "),

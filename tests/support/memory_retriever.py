@@ -13,23 +13,25 @@ import Stemmer  # type: ignore[import-not-found]  # no stubs
 from numpy.typing import NDArray
 
 from gateway.ranking.bm25 import bm25
-from gateway.retrieval.filter import Field, Filter, faults, matches
-from gateway.retrieval.lance.rows import Layout
+from gateway.retrieval.errors import (
+    CollectionExists,
+    RetrieverError,
+    UnknownCollection,
+    VersionNotReached,
+)
+from gateway.retrieval.filter import Field, matches
+from gateway.retrieval.layout import Layout
 from gateway.retrieval.retriever import (
     Collection,
-    CollectionExists,
     Deleted,
     Document,
     Found,
     Hit,
-    InvalidFilter,
     Leg,
+    Page,
     Query,
-    RetrieverError,
     Scored,
     Shape,
-    UnknownCollection,
-    VersionNotReached,
 )
 
 Vector = NDArray[np.float32]
@@ -77,8 +79,7 @@ class MemoryRetriever:
 
     async def shape(self, name: str) -> Shape:
         await self._play("shape")
-        fixed = self._found(name).layout
-        return Shape(fixed.fields, fixed.dimension, fixed.embedder)
+        return self._found(name).layout.shape
 
     async def collection(self, name: str) -> Collection:
         await self._play("collection")
@@ -99,7 +100,7 @@ class MemoryRetriever:
         await self._play("upsert")
         kept = self._found(collection)
         if documents:
-            kept.layout.table(documents, embedder)  # refuses what does not fit
+            kept.layout.check_documents(documents, embedder)
             kept.documents |= {each.id: each for each in documents}
             kept.version += 1
         return kept.version
@@ -123,6 +124,16 @@ class MemoryRetriever:
             return tuple(found)
         return tuple(replace(each, vector=None) for each in found)
 
+    async def page(
+        self, collection: str, *, after: str, count: int, with_vectors: bool
+    ) -> Page:
+        await self._play("page")
+        behind = sorted(
+            each for each in self._found(collection).documents if each > after
+        )
+        found = await self.get(collection, behind[:count], with_vectors=with_vectors)
+        return Page(found, behind[count - 1] if len(behind) > count else "")
+
     async def vectors(
         self, collection: str, ids: Sequence[str]
     ) -> Mapping[str, Vector]:
@@ -134,7 +145,7 @@ class MemoryRetriever:
     async def search(self, collection: str, query: Query) -> Found:
         await self._play("search")
         kept = self._found(collection)
-        _check_filter(query.filter, kept.layout.fields)
+        kept.layout.check_filter(query.filter)
         if query.vector is not None:
             kept.layout.check_vector(query.vector, query.embedder)
         await self._reach(kept, query)
@@ -215,12 +226,6 @@ class MemoryRetriever:
             version=kept.version,
             created=kept.layout.created,
         )
-
-
-def _check_filter(asked: Filter | None, fields: tuple[Field, ...]) -> None:
-    if asked is not None and (wrong := faults(asked, fields)):
-        message = f"filter.{wrong[0].path}: {wrong[0].description}".replace(".:", ":")
-        raise InvalidFilter(message)
 
 
 def _word_scores(kept: _Kept, text: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from gateway.errors import OutOfTime, RetrievalUnavailable
 from gateway.layers.fallback import Fallback
 from gateway.layers.timeout import Timeout
 from gateway.ranking.normalize import Scale
-from gateway.retrieval.retriever import EngineFailed
+from gateway.retrieval.errors import EngineFailed
 from gateway.searching.contract import (
     Fusion,
     Mmr,

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.events import CallEnded, CircuitChanged, FactsLearned, FlightJoined
 from gateway.reranking import Reranking
-from gateway.retrieval.retriever import RetrieverError
+from gateway.retrieval.errors import RetrieverError
 from gateway.searching import Searching
 from rerank.v1 import (
     document_pb2,

@@ -10,7 +10,7 @@ _WORD = re.compile(r"\w\w+")
 
 # Lucene's EnglishAnalyzer.
 # fmt: off
-_STOP_WORDS = frozenset({
+STOP_WORDS = frozenset({
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into",
     "is", "it", "no", "not", "of", "on", "or", "such", "that", "the", "their", "then",
     "there", "these", "they", "this", "to", "was", "will", "with",
@@ -26,6 +26,6 @@ def term_counts(text: str) -> Mapping[str, int]:
     English stemmer, which leaves words in other scripts alone. A script without spaces
     gives whole runs, which seldom match anything.
     """
-    words = [word for word in _WORD.findall(text.casefold()) if word not in _STOP_WORDS]
+    words = [word for word in _WORD.findall(text.casefold()) if word not in STOP_WORDS]
     # One stemmer per call: it must not be shared by threads, and costs 0.4 µs.
     return Counter(Stemmer.Stemmer("english").stemWords(words))

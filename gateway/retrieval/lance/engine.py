@@ -10,23 +10,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.retrieval.errors import (
+    DamagedStore,
+    EngineFailed,
+    MissingEngine,
+    ReadOnly,
+    UnknownCollection,
+)
 from gateway.retrieval.filter import Field
 from gateway.retrieval.lance.failing import told
 from gateway.retrieval.lance.folder import Lease, inspect, prepare
 from gateway.retrieval.lance.house import House
 from gateway.retrieval.retriever import (
     Collection,
-    DamagedStore,
     Deleted,
     Document,
-    EngineFailed,
     Found,
-    MissingEngine,
+    Page,
     Query,
-    ReadOnly,
     Scored,
     Shape,
-    UnknownCollection,
 )
 
 if TYPE_CHECKING:
@@ -175,6 +178,13 @@ class LanceRetriever:
         table = await self._table(collection)
         return await table.reading.get(ids, with_vectors=with_vectors)
 
+    async def page(
+        self, collection: str, *, after: str, count: int, with_vectors: bool
+    ) -> Page:
+        """Bring a part of them, by id ascending."""
+        table = await self._table(collection)
+        return await table.reading.page(after, count, with_vectors=with_vectors)
+
     async def vectors(
         self, collection: str, ids: Sequence[str]
     ) -> Mapping[str, "Vector"]:
@@ -252,7 +262,7 @@ def _load() -> type["Shelf"]:
         shelf = importlib.import_module("gateway.retrieval.lance.shelf")
     except ImportError as error:
         message = f"the package {error.name} is missing: pip install 'rerank-gateway[embedded]'"
-        raise MissingEngine(message) from error
+        raise MissingEngine(message, extra="embedded") from error
     found: type[Shelf] = shelf.Shelf
     return found
 

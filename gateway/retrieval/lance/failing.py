@@ -4,7 +4,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.retrieval.retriever import EngineFailed, StoreFull
+from gateway.retrieval.errors import EngineFailed, StoreFull
 
 # The last: a limit on one file, which is no less of an end.
 _FULL = (

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from gateway.retrieval.retriever import DamagedStore, StoreFull, WriterTaken
+from gateway.retrieval.errors import DamagedStore, StoreFull, WriterTaken
 
 _MARK = "store.json"
 _LEASE = "writer.lock"

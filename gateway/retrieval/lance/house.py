@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.retrieval.retriever import RetrieverError
+from gateway.retrieval.errors import RetrieverError
 
 if TYPE_CHECKING:
     from gateway.retrieval.lance.table import Table

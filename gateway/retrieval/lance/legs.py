@@ -2,23 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 from lancedb import AsyncTable
 from lancedb.query import MatchQuery
 
-from gateway.retrieval.filter import Filter, faults
+from gateway.retrieval.cosines import cosines
+from gateway.retrieval.errors import RetrieverError
+from gateway.retrieval.filter import Filter
 from gateway.retrieval.lance.failing import told
 from gateway.retrieval.lance.reading import Reading
 from gateway.retrieval.lance.rows import Layout, Vector
 from gateway.retrieval.lance.sql import condition, one_of
-from gateway.retrieval.retriever import (
-    Hit,
-    InvalidFilter,
-    Leg,
-    RetrieverError,
-    Scored,
-)
+from gateway.retrieval.retriever import Hit, Leg, Scored
 
 TEXT_INDEX = "content_idx"
 
@@ -50,10 +45,7 @@ class Legs:
         """Compile a filter, or raise `InvalidFilter`."""
         if asked is None:
             return None
-        if wrong := faults(asked, self._layout.fields):
-            first = wrong[0]
-            message = f"filter.{first.path}: {first.description}".replace(".:", ":")
-            raise InvalidFilter(message)
+        self._layout.check_filter(asked)
         return condition(asked, self._layout.fields)
 
     async def bm25(
@@ -100,7 +92,7 @@ class Legs:
             return {}
         there: dict[str, float | None]
         if vector is not None and self._layout.dimension:
-            there = _compared(await self._reading.vectors(ids), vector)
+            there = cosines(await self._reading.vectors(ids), vector)
         else:
             there = dict.fromkeys(await self._reading.stored(ids))
         words = await self._words(ids, text) if text.strip() else {}
@@ -152,16 +144,3 @@ def _cosines(rows: pa.Table) -> list[float]:
 def _ranked(ids: Iterable[str], scores: Iterable[float]) -> Leg:
     hits = [Hit(name, score) for name, score in zip(ids, scores, strict=True)]
     return Leg(tuple(sorted(hits, key=lambda each: (-each.score, each.id))))
-
-
-def _compared(stored: Mapping[str, Vector], asked: Vector) -> dict[str, float | None]:
-    """Give the cosine of each; None: it has no direction."""
-    if not stored:
-        return {}
-    rows = np.stack(list(stored.values())).astype(np.float64)
-    lengths = np.linalg.norm(rows, axis=1) * float(np.linalg.norm(asked))
-    dots = rows @ asked
-    return {
-        name: float(dot / length) if length else None
-        for name, dot, length in zip(stored, dots, lengths, strict=True)
-    }

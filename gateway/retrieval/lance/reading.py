@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 from lancedb import AsyncTable
+from lancedb.query import ColumnOrdering
 
 from gateway.retrieval.lance.failing import told
 from gateway.retrieval.lance.names import Names
 from gateway.retrieval.lance.recent import Place, Recent
 from gateway.retrieval.lance.rows import Layout, Vector
-from gateway.retrieval.lance.sql import one_of
-from gateway.retrieval.retriever import Document
+from gateway.retrieval.lance.sql import beyond, one_of
+from gateway.retrieval.retriever import Document, Page
+
+_BY_ID = ColumnOrdering(column_name="id")
 
 
 class Reading:
@@ -49,6 +52,17 @@ class Reading:
                 query = self._rows(missing).select(columns)
                 found |= self._documents(await query.to_arrow())
         return tuple(found[each] for each in ids if each in found)
+
+    async def page(self, after: str, count: int, *, with_vectors: bool) -> Page:
+        """Bring the documents behind an id, by id ascending."""
+        query = self._table.query()
+        if after:
+            query = query.where(beyond("id", after))
+        query = query.select(self._layout.columns(with_vectors=with_vectors))
+        with told(self._name):
+            rows = await query.order_by([_BY_ID]).limit(count).to_arrow()
+        found = tuple(self._layout.documents(rows))
+        return Page(found, found[-1].id if len(found) == count else "")
 
     async def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
         """Bring vectors alone."""

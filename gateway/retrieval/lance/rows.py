@@ -2,21 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
-from gateway.retrieval.filter import Field, FieldType, fits
+from gateway.retrieval import layout
+from gateway.retrieval.errors import DamagedStore
+from gateway.retrieval.filter import Field, FieldType
 from gateway.retrieval.lance.sql import column, loaded, stored
-from gateway.retrieval.retriever import (
-    DamagedStore,
-    DimensionMismatch,
-    Document,
-    EmbedderMismatch,
-    InvalidDocument,
-)
+from gateway.retrieval.retriever import Document
 
 Vector = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
@@ -30,14 +25,10 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(layout.Layout):
     """What is fixed when a collection is created; its table carries it."""
 
-    fields: tuple[Field, ...]
-    dimension: int
-    embedder: str
-    created: datetime
+    __slots__ = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -72,26 +63,9 @@ class Layout:
             names.remove("vector")
         return names
 
-    def check_vector(self, vector: Vector, embedder: str) -> None:
-        """Refuse a vector that is not comparable with those stored."""
-        if vector.shape != (self.dimension,):
-            has = "x".join(map(str, vector.shape))
-            message = f"a vector has dimension {has}, the collection's {self.dimension}"
-            raise DimensionMismatch(message)
-        if embedder and embedder != self.embedder:
-            message = (
-                f"a vector is {embedder!r}'s, the collection's are "
-                f"{self.embedder or 'brought by the callers'!r}"
-            )
-            raise EmbedderMismatch(message)
-
     def table(self, documents: Sequence[Document], embedder: str) -> pa.Table:
         """Lay documents out as rows, or refuse all of them for one."""
-        for place, each in enumerate(documents):
-            self._check(place, each, embedder)
-        if len({each.id for each in documents}) < len(documents):
-            message = "two documents of a batch have the same id"
-            raise InvalidDocument(message)
+        self.check_documents(documents, embedder)
         arrays: list[pa.Array] = [
             pa.array([each.id for each in documents], pa.string()),
             pa.array([_content(each) for each in documents], pa.string()),
@@ -138,29 +112,8 @@ class Layout:
             for row, vector in zip(plain.to_pylist(), vectors, strict=True)
         ]
 
-    def _check(self, place: int, document: Document, embedder: str) -> None:
-        types = {each.name: each.type for each in self.fields}
-        if not document.id:
-            message = f"document {place} has no id"
-            raise InvalidDocument(message)
-        if self.dimension and document.vector is None:
-            message = f"document {place} has no vector"
-            raise InvalidDocument(message)
-        if document.vector is not None:
-            self.check_vector(document.vector, embedder)
-            if not np.isfinite(document.vector).all():
-                message = f"document {place} has a vector that is not finite"
-                raise InvalidDocument(message)
-        for name, value in document.values.items():
-            if name not in types:
-                message = f"document {place}: {name} is no field of the collection"
-                raise InvalidDocument(message)
-            if not fits(value, types[name]):
-                message = f"document {place}: {name} is no {types[name].value}"
-                raise InvalidDocument(message)
 
-
-def layout(schema: pa.Schema) -> Layout:
+def layout_of(schema: pa.Schema) -> Layout:
     """Read what a table carries, or raise `DamagedStore`."""
     try:
         said = json.loads((schema.metadata or {})[_KEY])

@@ -8,15 +8,11 @@ from pathlib import Path
 
 import lancedb
 
+from gateway.retrieval.errors import CollectionExists, DamagedStore, UnknownCollection
 from gateway.retrieval.filter import Field
 from gateway.retrieval.lance.failing import told
-from gateway.retrieval.lance.rows import Layout, layout
+from gateway.retrieval.lance.rows import Layout, layout_of
 from gateway.retrieval.lance.table import Table
-from gateway.retrieval.retriever import (
-    CollectionExists,
-    DamagedStore,
-    UnknownCollection,
-)
 
 _SUFFIX = ".lance"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -102,7 +98,7 @@ class Shelf:
             opened = await self._database.open_table(path.stem)
             schema = await opened.schema()
         try:
-            return Table(name, opened, layout(schema))
+            return Table(name, opened, layout_of(schema))
         except DamagedStore as error:
             message = f"{path}: {error}; nothing was changed"
             raise DamagedStore(message) from error

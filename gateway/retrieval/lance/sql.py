@@ -74,6 +74,11 @@ def one_of(name: str, texts: Iterable[str]) -> str:
     return f"{name} IN ({', '.join(map(_literal, texts))})"
 
 
+def beyond(name: str, text: str) -> str:
+    """Say in SQL that a column of text has a greater value."""
+    return f"{name} > {_literal(text)}"
+
+
 def _tests(asked: Equals | In | Range, name: str, kind: FieldType) -> str:
     match asked:
         case Equals(_, value):

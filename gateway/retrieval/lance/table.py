@@ -7,18 +7,13 @@ from datetime import timedelta
 from lancedb import AsyncTable
 from lancedb.index import FTS, BTree, HnswSq
 
+from gateway.retrieval.errors import VersionNotReached
 from gateway.retrieval.lance.failing import told
 from gateway.retrieval.lance.legs import TEXT_INDEX, Legs
 from gateway.retrieval.lance.reading import Reading
 from gateway.retrieval.lance.rows import Layout
 from gateway.retrieval.lance.sql import one_of
-from gateway.retrieval.retriever import (
-    Collection,
-    Deleted,
-    Document,
-    Shape,
-    VersionNotReached,
-)
+from gateway.retrieval.retriever import Collection, Deleted, Document, Shape
 
 _POLL_S = 0.02
 
@@ -45,8 +40,7 @@ class Table:
     @property
     def shape(self) -> Shape:
         """What is fixed about it."""
-        fixed = self.layout
-        return Shape(fixed.fields, fixed.dimension, fixed.embedder)
+        return self.layout.shape
 
     async def describe(self) -> Collection:
         """Say what it is and how large."""

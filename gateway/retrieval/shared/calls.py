@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import orjson
 
-from gateway.retrieval import retriever as kinds
-from gateway.retrieval.filter import Field, FieldType, Value
-from gateway.retrieval.retriever import (
-    Document,
+from gateway.retrieval import errors as kinds
+from gateway.retrieval.errors import (
     EngineFailed,
     InvalidDocument,
-    Retriever,
     RetrieverError,
     VersionNotReached,
 )
+from gateway.retrieval.filter import Field, FieldType, Value
+from gateway.retrieval.retriever import Document, Retriever
 from gateway.retrieval.shared.frames import MOST_BYTES, BrokenFrame, Frame
 
 

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.retrieval.retriever import EngineFailed
+from gateway.retrieval.errors import EngineFailed
 from gateway.retrieval.shared.address import address
 from gateway.retrieval.shared.calls import Call, Done, call_frame, read_done
 from gateway.retrieval.shared.frames import BrokenFrame, receive, send

@@ -5,7 +5,8 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.retrieval.retriever import EngineFailed, Retriever, RetrieverError
+from gateway.retrieval.errors import EngineFailed, RetrieverError
+from gateway.retrieval.retriever import Retriever
 from gateway.retrieval.shared.address import bound, released
 from gateway.retrieval.shared.calls import (
     Call,

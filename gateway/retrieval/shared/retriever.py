@@ -11,21 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.retrieval.errors import (
+    DamagedStore,
+    EngineFailed,
+    RetrieverError,
+    UnknownCollection,
+    WriterTaken,
+)
 from gateway.retrieval.filter import Field
 from gateway.retrieval.retriever import (
     Collection,
-    DamagedStore,
     Deleted,
     Document,
-    EngineFailed,
     Found,
+    Page,
     Query,
     Retriever,
-    RetrieverError,
     Scored,
     Shape,
-    UnknownCollection,
-    WriterTaken,
 )
 from gateway.retrieval.shared.calls import (
     Call,
@@ -183,6 +186,15 @@ class OwnedRetriever:
         """Bring documents."""
         with self._use() as engine:
             return await engine.get(collection, ids, with_vectors=with_vectors)
+
+    async def page(
+        self, collection: str, *, after: str, count: int, with_vectors: bool
+    ) -> Page:
+        """Bring a part of them."""
+        with self._use() as engine:
+            return await engine.page(
+                collection, after=after, count=count, with_vectors=with_vectors
+            )
 
     async def vectors(
         self, collection: str, ids: Sequence[str]

@@ -1,0 +1,1 @@
+"""The distributed engine: collections in a cluster of Qdrant, over gRPC."""
