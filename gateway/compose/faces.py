@@ -11,6 +11,8 @@ from gateway.faces.listener import Listener
 from gateway.faces.looking import Looking
 from gateway.faces.openapi import document
 from gateway.faces.reranks import Routes
+from gateway.identity.entrance import Entrance
+from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting
 from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.requests import Limits
@@ -20,12 +22,15 @@ Faces = Callable[[Handlers, InProcess], Listener]
 """Given the services and the way to them, gives what listens."""
 
 
-def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
+def faces(
+    settings: Settings, inspecting: Inspecting, entrance: Entrance
+) -> Faces | None:
     """Give what makes the faces of a gateway; None: it has none.
 
     Args:
         settings: Of this process.
         inspecting: Knows the backends.
+        entrance: Whom they let in.
 
     """
     http, server = settings.http, settings.server
@@ -50,7 +55,11 @@ def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
                 ),
             ),
             routes=Routes(
-                names=frozenset(settings.routes),
+                names=(
+                    PermittedRoutes(settings.routes)
+                    if entrance.identify
+                    else settings.routes
+                ),
                 bounded=frozenset(
                     name
                     for name, route in settings.routes.items()
@@ -66,6 +75,7 @@ def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
                 max_calls=server.max_calls,
                 version=ours,
                 describe=partial(document, version=ours, limits=limits),
+                entrance=entrance,
                 asked_first=settings.routes[DEFAULT_ROUTE].backends[0],
             ),
             idle_timeout_s=http.idle_timeout_s,

@@ -1,4 +1,4 @@
-"""What can be looked at: health, and what TEI tells of itself."""
+"""What can be looked at: health, the description of the faces, and what TEI tells of itself."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,10 +6,17 @@ import orjson
 from aiohttp import web
 from typing_extensions import TypedDict
 
-from gateway.faces import tei
+from gateway.faces import bare, tei
+from gateway.faces.headers import CHALLENGE
+from gateway.faces.incoming import metadata_of
 from gateway.faces.paths import Respond
+from gateway.faces.refusal import Refusal
+from gateway.identity.entrance import Entrance
 from gateway.inspecting import Configured, Inspecting
+from gateway.rpc.refusal import CREDENTIALS_REQUIRED
 from gateway.rpc.requests import Limits
+
+_UNKNOWN = Refusal(code=CREDENTIALS_REQUIRED.code, message=CREDENTIALS_REQUIRED.message)
 
 
 class BackendHealth(TypedDict):
@@ -37,6 +44,7 @@ class Looking:
         version: Of the gateway.
         asked_first: The backend that the default route asks first.
         describe: Gives the description of all faces.
+        entrance: Whom it lets look.
 
     """
 
@@ -49,6 +57,7 @@ class Looking:
         version: str,
         asked_first: str,
         describe: Callable[[], object],
+        entrance: Entrance,
     ) -> None:
         self._inspecting = inspecting
         self._limits = limits
@@ -56,20 +65,41 @@ class Looking:
         self._version = version
         self._asked_first = asked_first
         self._describe = describe
+        self._entrance = entrance
         self._description = b""
 
     def places(self) -> Mapping[str, Respond]:
         """Give what answers, by path."""
         return {
-            "/health": self.health,
-            "/tei/health": self.health,
-            "/info": self.info,
-            "/tei/info": self.info,
-            "/openapi.json": self.openapi,
+            "/health": self._where_open("health", self.health),
+            "/tei/health": self._where_open("health", self.health),
+            "/info": self._where_open("info", self.info),
+            "/tei/info": self._where_open("info", self.info),
+            "/openapi.json": self._where_open("openapi", self.openapi),
         }
 
-    async def health(self, _: web.BaseRequest) -> web.Response:
-        """Say how it is."""
+    def _where_open(self, what: str, respond: Respond) -> Respond:
+        """Answer those alone who may look."""
+
+        async def admit(request: web.BaseRequest) -> web.Response:
+            if await self._entrance.admits(what, metadata_of(request.headers)):
+                return await respond(request)
+            said = bare.refuse(_UNKNOWN)
+            return web.Response(
+                body=orjson.dumps(said),
+                status=_UNKNOWN.status_in({}),
+                headers=CHALLENGE,
+                content_type="application/json",
+            )
+
+        return admit
+
+    async def health(self, request: web.BaseRequest) -> web.Response:
+        """Say how it is, and how the backends are to those who may ask for them."""
+        if not await self._entrance.admits_admin(
+            "backends", metadata_of(request.headers)
+        ):
+            return _json({"status": "SERVING"})
         backends: list[BackendHealth] = [
             {
                 "name": each.configured.name,

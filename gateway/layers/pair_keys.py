@@ -11,7 +11,7 @@ from gateway.ranking.normalize import Scale
 
 # Changes whenever a key is made of something else: gateways of two versions may share a
 # memory.
-_VERSION = b"1"
+_VERSION = b"2"
 
 _LENGTHS = Struct(">qqq")
 
@@ -86,6 +86,7 @@ class PairKeys:
         start.update(
             _joined(
                 (
+                    _bytes(request.scope),
                     _bytes(judge.model),
                     _bytes(judge.revision),
                     _bytes(request.instruction),

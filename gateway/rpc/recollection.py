@@ -58,12 +58,21 @@ class Recollection:
     def __init__(self, *, max_bytes: int) -> None:
         self._known: LRUCache[bytes, _Known] = LRUCache(max_bytes, getsizeof=_size)
 
-    def key(self, request: bytes) -> bytes:
+    def key(self, request: bytes, *, scope: bytes = b"") -> bytes:
         """Name a request; two that differ in anything have different names.
 
         Empty: no answer is remembered.
+
+        Args:
+            request: As it came.
+            scope: Who may be given the answer, besides whoever asked.
+
         """
-        return sha256(request).digest() if self._known.maxsize else b""
+        if not self._known.maxsize:
+            return b""
+        whole = sha256(len(scope).to_bytes(4, "big") + scope)
+        whole.update(request)
+        return whole.digest()
 
     def recall(
         self, key: bytes, *, duration_s: Callable[[], float], remaining_s: float | None

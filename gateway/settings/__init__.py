@@ -2,6 +2,7 @@
 
 from gateway.settings.checks import SettingsError, checked
 from gateway.settings.http import HttpSettings
+from gateway.settings.identity import IdentitySettings, TlsSettings
 from gateway.settings.models import (
     LOCAL,
     BackendSettings,
@@ -22,6 +23,7 @@ __all__ = [
     "EmbedderSettings",
     "Export",
     "HttpSettings",
+    "IdentitySettings",
     "LogSettings",
     "RetrievalSettings",
     "RouteSettings",
@@ -29,6 +31,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TelemetrySettings",
+    "TlsSettings",
     "checked",
     "load",
 ]

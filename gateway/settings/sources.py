@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from gateway.settings.checks import SettingsError, checked
+from gateway.settings.credentials import file_problems
 from gateway.settings.models import (
     BackendSettings,
     CacheSettings,
@@ -68,6 +69,7 @@ def load(
         _merge(raw, {"server": {"workers": workers}})
     settings = checked(raw)
     telemetry, problems = from_environment(settings.telemetry, env)
+    problems += tuple(file_problems(settings.tls, settings.identity, settings.routes))
     if problems:
         raise SettingsError(problems)
     return settings.model_copy(
