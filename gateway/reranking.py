@@ -28,7 +28,7 @@ class Route:
     """Thresholds of backends that carry their own: two models differ in calibration."""
     passages: int
     """Of one document at most, where long documents are split; 0: they are not."""
-    shares_cache: bool
+    shares_cache: bool = False
     """Whether tenants share what is remembered of its scores."""
     takes_partial: bool
     """Where the time is over, scores of the first documents are better than none."""
