@@ -1,17 +1,19 @@
 """The use case Rerank: route, score, order, and say truthfully what happened."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from gateway import report
 from gateway.backends.errors import BackendError
 from gateway.backends.scorer import CacheWish, Candidate, Scorer, ScoreRequest
-from gateway.contract import Rerank, Reranked
+from gateway.contract import Document, Rerank, Reranked
 from gateway.departures import Departures
 from gateway.errors import RerankFailed, UnknownRoute
 from gateway.identity.caller import caller
 from gateway.observing import UNOBSERVED, Observer
+from gateway.rows import rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +97,7 @@ class Reranking:
         began = asyncio.get_running_loop().time()
         latest, earliest = self._times(ask, route, began)
         with self._observer.rerank(ask, budget_s=latest - began) as tell:
-            candidates = {
-                index: Candidate(text, index + 1, document.embedding)
-                for index, document in enumerate(ask.documents)
-                if (text := document.read_by_model) and not text.isspace()
-            }
+            indexes, candidates = _candidates(ask.documents)
             if not candidates:
                 reranked = report.nothing_to_score(ask, _since(began))
             else:
@@ -107,7 +105,7 @@ class Reranking:
                     latest=latest, earliest=earliest, documents=len(ask.documents)
                 ) as deadline:
                     reranked = await self._scored(
-                        ask, route, candidates, began=began, deadline=deadline
+                        ask, route, indexes, candidates, began=began, deadline=deadline
                     )
             tell(reranked)
             return reranked
@@ -146,7 +144,8 @@ class Reranking:
         self,
         ask: Rerank,
         route: Route,
-        candidates: Mapping[int, Candidate],
+        indexes: Sequence[int],
+        candidates: tuple[Candidate, ...],
         *,
         began: float,
         deadline: float,
@@ -154,7 +153,7 @@ class Reranking:
         """Ask the route, and take the order received where it gives no scores."""
         request = ScoreRequest(
             query=ask.query,
-            documents=tuple(candidates.values()),
+            documents=candidates,
             deadline=deadline,
             query_embedding=ask.query_embedding,
             instruction=ask.instruction,
@@ -182,7 +181,7 @@ class Reranking:
         return report.scored(
             ask,
             scores,
-            tuple(candidates),
+            indexes,
             min_score=route.threshold(ask.min_score, scores.backend),
             duration_s=_since(began),
         )
@@ -196,6 +195,22 @@ class Reranking:
         latest = min(until, ask.deadline - self._reserve.of(remaining_s))
         # Half of the time is for scoring, however many calls there are.
         return latest, min(latest, now + remaining_s / 2)
+
+
+def _candidates(
+    documents: Sequence[Document],
+) -> tuple[Sequence[int], tuple[Candidate, ...]]:
+    """Give the places of the documents that have a text, and what a model is asked."""
+    texts = [
+        each.read_by_model if each.title else each.text  # without a call, mostly
+        for each in documents
+    ]
+    vectors = [each.embedding for each in documents]
+    candidates = rows(Candidate, texts, count(1), vectors)
+    if all(texts) and not any(map(str.isspace, texts)):  # as nearly always
+        return range(len(texts)), tuple(candidates)
+    kept = [each for each in candidates if each.text and not each.text.isspace()]
+    return [each.rank - 1 for each in kept], tuple(kept)
 
 
 def _timeout_s(ask: Rerank, route: Route) -> float:

@@ -30,8 +30,9 @@ USE_CASES = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     # The core is pure.
-    "ranking": {"ranking"},
-    "backends": {"backends", "ranking"},
+    "rows": set(),
+    "ranking": {"ranking", "rows"},
+    "backends": {"backends", "ranking", "rows"},
     # An embedder is reached and refused like a backend: the same sockets, JSON, errors
     # and encoder, and no scorer.
     "retrieval": {
@@ -50,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.local.inference",
         "backends.local.threads",
         "backends.posting",
+        "backends.transport.Transport",
         "backends.reading",
         "backends.scorer.Usage",
     },
@@ -65,7 +67,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The shape of what is watched, for types alone.
     "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
     "discovery": {"backends", "events"},
-    "layers": {"layers", "backends", "ranking", "events", "observing", "concurrency"},
+    "layers": {
+        "layers",
+        "backends",
+        "concurrency",
+        "events",
+        "observing",
+        "ranking",
+        "rows",
+    },
     **{
         name: {
             "backends",
@@ -76,6 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "ranking",
             "events",
             "observing",
+            "rows",
             *USE_CASES,
         }
         for name in USE_CASES
@@ -95,6 +106,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "observing",
         "retrieval.filter",
         "retrieval.retriever",
+        "rows",
         "siblings",
         *USE_CASES,
     },
@@ -194,21 +206,13 @@ HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local"},
     "aiohttp": {"backends.transport", "faces", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
+    "certifi": {"backends.transport"},
     "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
     "grpc": {"rpc", "faces", "server", "cli", "backends.grpc"},
     "grpc_health": {"rpc", "server"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
-    "httpx": {
-        "backends",
-        "discovery",
-        "retrieval",
-        "compose.http_backend",
-        "compose.identity",
-        "telemetry",
-    },
     "httpx2": {"backends.local"},
-    "httpx_aiohttp": {"backends.transport"},
     "huggingface_hub": {"backends.local"},
     "ir_measures": {"evaluation"},
     "jwt": {"identity"},

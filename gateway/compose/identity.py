@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
-
-from gateway.backends.transport import TRANSPORT_ERRORS, open_transport, read, send
+from gateway.backends.transport import TRANSPORT_ERRORS, Pool
 from gateway.concurrency import in_the_background
 from gateway.identity.bearer import Identify
 from gateway.identity.caller import Caller
@@ -26,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_BYTES = 1024 * 1024
 _OK = 200
+_WANTED = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 async def entrance(settings: Settings, parts: AsyncExitStack) -> Entrance:
@@ -113,7 +112,7 @@ def _known(keys: Mapping[str, KeySettings]) -> list[Key]:
 
 
 async def _tokens(settings: JwtSettings, parts: AsyncExitStack) -> Identify:
-    from gateway.identity.jwks import Fetch, Jwks, KeysUnavailable
+    from gateway.identity.jwks import Jwks, KeysUnavailable
     from gateway.identity.tokens import Claims, Tokens
 
     async def from_file() -> bytes:
@@ -124,34 +123,26 @@ async def _tokens(settings: JwtSettings, parts: AsyncExitStack) -> Identify:
             message = f"cannot read {path}: {error.strerror}"
             raise KeysUnavailable(message) from error
 
-    def from_url(transport: httpx.AsyncBaseTransport) -> Fetch:
-        async def fetch() -> bytes:
-            request = httpx.Request(
-                "GET", settings.jwks_url, headers={"Accept": "application/json"}
+    async def from_url() -> bytes:
+        try:
+            reply = await pool.send(
+                "GET", settings.jwks_url, headers=_WANTED, max_answer_bytes=_MOST_BYTES
             )
-            try:
-                response = await send(transport, request)
-                body = await read(response, _MOST_BYTES)
-            except TRANSPORT_ERRORS as error:
-                message = f"no answer ({type(error).__name__})"
-                raise KeysUnavailable(message) from error
-            if response.status_code != _OK:
-                message = f"the answer has the status {response.status_code}"
-                raise KeysUnavailable(message)
-            if body is None:
-                message = f"the answer has more than {_MOST_BYTES} bytes"
-                raise KeysUnavailable(message)
-            return body
+        except TRANSPORT_ERRORS as error:
+            message = f"no answer ({type(error.__cause__ or error).__name__})"
+            raise KeysUnavailable(message) from error
+        if reply.status != _OK:
+            message = f"the answer has the status {reply.status}"
+            raise KeysUnavailable(message)
+        if reply.body is None:
+            message = f"the answer has more than {_MOST_BYTES} bytes"
+            raise KeysUnavailable(message)
+        return reply.body
 
-        return fetch
-
-    fetch: Fetch = from_file
-    if settings.jwks_url:
-        transport = open_transport()
-        parts.push_async_callback(transport.aclose)
-        fetch = from_url(transport)
+    pool = Pool()
+    parts.push_async_callback(pool.aclose)
     jwks = Jwks(
-        fetch,
+        from_url if settings.jwks_url else from_file,
         timeout_s=settings.timeout_s,
         refresh_s=settings.refresh_s,
         least_s=settings.least_s,
