@@ -13,7 +13,7 @@ from gateway.settings.models import (
     Settings,
 )
 from gateway.settings.server import ServerSettings
-from gateway.settings.sources import load
+from gateway.settings.sources import Ticket, load, ticket
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 
 __all__ = [
@@ -31,7 +31,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TelemetrySettings",
+    "Ticket",
     "TlsSettings",
     "checked",
     "load",
+    "ticket",
 ]

@@ -253,6 +253,19 @@ class Settings(Section):
     logs: LogSettings = LogSettings()
 
     @property
+    def private(self) -> "Settings":
+        """The same for whoever started it alone: on loopback, and nothing beside gRPC."""
+        return self.model_copy(
+            update={
+                "server": self.server.model_copy(update={"address": "127.0.0.1:0"}),
+                "http": HttpSettings(),
+                "tls": TlsSettings(),
+                "identity": IdentitySettings(),
+                "telemetry": self.telemetry.model_copy(update={"metrics_address": ""}),
+            }
+        )
+
+    @property
     def reranking_only(self) -> "Settings":
         """The same without collections, which take seconds to open."""
         return self.model_copy(
