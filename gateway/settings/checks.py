@@ -1,7 +1,7 @@
 """Check a configuration as a whole, and name every problem with its path."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -47,7 +47,7 @@ _REMOTE_ONLY = (
 )
 _LARGEST_PORT = 65535
 # Where one of these is wrong, it is not known whom the gateway would let in.
-_DECIDE_WHO = ("server", "tls", "identity", "telemetry")
+_DECIDE_WHO = ("server", "http", "tls", "identity", "telemetry")
 _LOCAL_ONLY = ("threads", "max_cache_bytes", "max_tokens", "revision")
 _CROSS_ENCODER_ONLY = ("scale", "max_tokens", "revision")
 _BUILT_IN_ONLY = ("max_cache_bytes",)
@@ -88,14 +88,14 @@ def checked(raw: Mapping[str, Any]) -> Settings:
         settings = _valid_parts(raw)
     problems += _backend_problems(settings)
     problems += _route_problems(raw)
-    if wrong := list(_address_problems(settings)):
-        problems += wrong
-    elif not any(each.startswith(_DECIDE_WHO) for each in problems):
+    problems += _address_problems(settings)
+    if not _is_said_of(problems, "tls"):
+        problems += tls_problems(settings.tls)
+    if not _is_said_of(problems, "identity"):
+        known = {_DEFAULT_ROUTE, *_sections(raw, "routes")}
+        problems += identity_problems(settings.identity, known)
+    if not _is_said_of(problems, *_DECIDE_WHO):
         problems += exposure_problems(settings)
-    problems += tls_problems(settings.tls)
-    problems += identity_problems(
-        settings.identity, {_DEFAULT_ROUTE: None, **_sections(raw, "routes")}
-    )
     problems += embedder_problems(settings.embedder)
     problems += cache_problems(settings.cache)
     if problems:
@@ -107,6 +107,11 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     routes = {_DEFAULT_ROUTE: RouteSettings(), **settings.routes}
     backends = {LOCAL: BackendSettings(dialect=LOCAL), **settings.backends}
     return settings.model_copy(update={"routes": routes, "backends": backends})
+
+
+def _is_said_of(problems: Sequence[str], *sections: str) -> bool:
+    """Tell whether something is wrong with a section already."""
+    return any(each.startswith(sections) for each in problems)
 
 
 def _sections(raw: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:

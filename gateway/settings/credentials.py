@@ -1,7 +1,7 @@
 """The files that say who we are and who callers are: read, so that a wrong one is told of."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class WrongKeysError(Exception):
 
 
 def file_problems(
-    tls: TlsSettings, identity: IdentitySettings, routes: Mapping[str, object]
+    tls: TlsSettings, identity: IdentitySettings, routes: Container[str]
 ) -> Iterator[str]:
     """Name every problem of the files, with the setting that names the file."""
     try:
@@ -62,7 +62,7 @@ def certificates(tls: TlsSettings) -> Certificates | None:
 
 
 def read_keys(
-    identity: IdentitySettings, routes: Mapping[str, object]
+    identity: IdentitySettings, routes: Container[str]
 ) -> dict[str, KeySettings]:
     """Give all keys, by name: those of the configuration, and those of the file.
 

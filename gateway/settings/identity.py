@@ -61,10 +61,7 @@ class JwtSettings(Section):
     """Where the issuer publishes its keys, https://…"""
     jwks_file: str = ""
     """Instead: a file with them."""
-    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = (
-        "RS256",
-        "ES256",
-    )
+    algorithms: tuple[Algorithm, ...] = ("RS256", "ES256")
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30.0
     """How far the issuer's clock may be from ours."""
     timeout_s: Seconds = 5.0
@@ -117,9 +114,11 @@ class TlsSettings(Section):
     """PEM file: the authorities of callers' certificates."""
     client_auth: Literal["none", "require"] = "none"
     """`require`: who has no certificate of `client_ca` does not get as far as a call."""
-    listeners: Annotated[
-        tuple[Literal["grpc", "http", "metrics"], ...], Field(min_length=1)
-    ] = ("grpc", "http", "metrics")
+    listeners: tuple[Literal["grpc", "http", "metrics"], ...] = (
+        "grpc",
+        "http",
+        "metrics",
+    )
     """Those that speak TLS, where there is a certificate."""
     look_every_s: Seconds = 5.0
     """How often it is looked whether the files were replaced; no restart is needed."""

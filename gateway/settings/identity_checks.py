@@ -1,6 +1,6 @@
 """What can be wrong with who may call; whatever is, nothing is served."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -35,6 +35,8 @@ def tls_problems(tls: TlsSettings) -> Iterator[str]:
         if tls.model_fields_set:
             yield "tls.certificate: is required with anything else of tls"
         return
+    if not tls.listeners:
+        yield "tls.listeners: must name at least one"
     if tls.client_auth == "require" and not tls.client_ca:
         yield 'tls.client_ca: is required with client_auth = "require"'
     if tls.client_ca and tls.client_auth == "none":
@@ -42,13 +44,13 @@ def tls_problems(tls: TlsSettings) -> Iterator[str]:
 
 
 def identity_problems(
-    identity: IdentitySettings, routes: Mapping[str, object]
+    identity: IdentitySettings, routes: Container[str]
 ) -> Iterator[str]:
     """Name every problem of identities that can be told without a look into files.
 
     Args:
         identity: The settings.
-        routes: Those that there are, by name.
+        routes: The names of those that there are.
 
     """
     mode = identity.mode
@@ -69,7 +71,7 @@ def identity_problems(
 
 
 def key_problems(
-    keys: Mapping[str, KeySettings], routes: Mapping[str, object]
+    keys: Mapping[str, KeySettings], routes: Container[str]
 ) -> Iterator[str]:
     """Name every problem of keys."""
     owners: dict[str, str] = {}
@@ -90,6 +92,8 @@ def _jwt_problems(jwt: JwtSettings) -> Iterator[str]:
         yield f"{path}.jwks_url: either this or jwks_file is required"
     if jwt.jwks_url and not _is_safe(jwt.jwks_url):
         yield f"{path}.jwks_url: must begin with https://, or be on this machine"
+    if not jwt.algorithms:
+        yield f"{path}.algorithms: must name at least one"
     if jwt.least_s > jwt.refresh_s:
         yield f"{path}.least_s: must not be more than refresh_s"
     if jwt.stale_s < jwt.refresh_s:
