@@ -1,6 +1,6 @@
 """The HTTP faces of one gateway, if it has any."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 
@@ -16,7 +16,7 @@ from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting
 from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.requests import Limits
-from gateway.settings import Settings
+from gateway.settings import RouteSettings, Settings
 
 Faces = Callable[[Handlers, InProcess], Listener]
 """Given the services and the way to them, gives what listens."""
@@ -43,6 +43,13 @@ def faces(
     )
 
     ours = version("rerank-gateway")
+    routes: Mapping[str, RouteSettings] = settings.routes
+    if entrance.identify:
+        routes = PermittedRoutes(routes)
+
+    def asked_first() -> str:
+        default = routes.get(DEFAULT_ROUTE)
+        return default.backends[0] if default else ""
 
     def open_faces(handlers: Handlers, in_process: InProcess) -> Listener:
         return assembled(
@@ -55,11 +62,7 @@ def faces(
                 ),
             ),
             routes=Routes(
-                names=(
-                    PermittedRoutes(settings.routes)
-                    if entrance.identify
-                    else settings.routes
-                ),
+                names=routes,
                 bounded=frozenset(
                     name
                     for name, route in settings.routes.items()
@@ -76,7 +79,7 @@ def faces(
                 version=ours,
                 describe=partial(document, version=ours, limits=limits),
                 entrance=entrance,
-                asked_first=settings.routes[DEFAULT_ROUTE].backends[0],
+                asked_first=asked_first,
             ),
             idle_timeout_s=http.idle_timeout_s,
         )

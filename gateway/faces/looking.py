@@ -1,6 +1,7 @@
 """What can be looked at: health, the description of the faces, and what TEI tells of itself."""
 
 from collections.abc import Callable, Mapping
+from typing import NotRequired
 
 import orjson
 from aiohttp import web
@@ -31,7 +32,8 @@ class Health(TypedDict):
     """That calls are answered, as they are with every backend down, and how those are."""
 
     status: str
-    backends: list[BackendHealth]
+    backends: NotRequired[list[BackendHealth]]
+    """For those alone who may ask for them."""
 
 
 class Looking:
@@ -42,7 +44,8 @@ class Looking:
         limits: How much a request may bring.
         max_calls: At once.
         version: Of the gateway.
-        asked_first: The backend that the default route asks first.
+        asked_first: Names the backend that the default route asks first; empty: there is
+            no such route for the caller.
         describe: Gives the description of all faces.
         entrance: Whom it lets look.
 
@@ -55,7 +58,7 @@ class Looking:
         limits: Limits,
         max_calls: int,
         version: str,
-        asked_first: str,
+        asked_first: Callable[[], str],
         describe: Callable[[], object],
         entrance: Entrance,
     ) -> None:
@@ -99,7 +102,8 @@ class Looking:
         if not await self._entrance.admits_admin(
             "backends", metadata_of(request.headers)
         ):
-            return _json({"status": "SERVING"})
+            alone: Health = {"status": "SERVING"}
+            return _json(alone)
         backends: list[BackendHealth] = [
             {
                 "name": each.configured.name,
@@ -126,7 +130,7 @@ class Looking:
         }
         return _json(
             tei.info(
-                model=models.get(self._asked_first, ""),
+                model=models.get(self._asked_first(), ""),
                 max_documents=self._limits.max_documents,
                 max_calls=self._max_calls,
                 version=self._version,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.identity.bearer import Identify
+from gateway.identity.caller import caller
 from gateway.identity.certificates import Certificates
 
 
@@ -25,10 +26,17 @@ class Entrance:
     async def admits(
         self, what: str, metadata: tuple[tuple[str, str | bytes], ...]
     ) -> bool:
-        """Tell whether a caller may look at what is not a call, such as `openapi`."""
+        """Tell whether a caller may look at what is no call, such as `openapi`.
+
+        Who it is is noted, if that is asked.
+        """
         if self.identify is None or what in self.open:
             return True
-        return await self.identify(metadata) is not None
+        who = await self.identify(metadata)
+        if who is None:
+            return False
+        caller.set(who)
+        return True
 
     async def admits_admin(
         self, what: str, metadata: tuple[tuple[str, str | bytes], ...]

@@ -1,5 +1,6 @@
 """Identity and TLS, as an operator sets them up and a caller meets them."""
 
+import signal
 import ssl
 import tomllib
 from collections.abc import Iterator
@@ -127,6 +128,10 @@ async def test_a_gateway_with_keys_and_tls(
             shown = await client.get(url, headers=headers)
             assert shown.status_code == 200
             assert 'rpc_status_code="UNAUTHENTICATED"' in shown.text
+        finished = await server.stop(signal.SIGTERM)
+        assert "Rerank of shop OK" in finished.err
+        for secret in (key, hash_of(key), _METRICS_KEY):
+            assert secret not in finished.err
 
 
 async def test_a_key_goes_nowhere_in_the_clear(notes: str) -> None:

@@ -356,6 +356,17 @@ async def test_who_may_not_use_the_default_has_no_default(scene: Scene) -> None:
     )
 
 
+async def test_who_may_not_use_the_default_learns_of_no_model_of_it(
+    scene: Scene,
+) -> None:
+    async def model(key: str) -> object:
+        response = await scene.client.get("/info", headers=dict(_metadata(key)))
+        return response.json()["model_id"]
+
+    assert await model("reader")
+    assert await model("other") is None
+
+
 # Collections
 
 
