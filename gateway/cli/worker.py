@@ -67,8 +67,10 @@ def settle_memory() -> None:
 
 async def _serve(start: "Start", parent: socket.socket) -> int:
     from gateway.compose import gateway
+    from gateway.identity.certificates import CertificateError
     from gateway.listening import AddressError
     from gateway.logs import EventLog
+    from gateway.settings.credentials import WrongKeysError
     from gateway.siblings import Siblings
     from gateway.workers.link import LinkEnded, linked
 
@@ -104,7 +106,7 @@ async def _serve(start: "Start", parent: socket.socket) -> int:
                 numbers = await running.numbers()
                 with suppress(LinkEnded, TimeoutError):
                     await link.ask("last numbers", numbers, within_s=_SERVING_S)
-        except AddressError as error:
+        except (AddressError, CertificateError, WrongKeysError) as error:
             with suppress(LinkEnded, TimeoutError):
                 await link.ask("cannot serve", str(error), within_s=_SERVING_S)
             return 1

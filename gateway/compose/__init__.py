@@ -1,6 +1,6 @@
 """Settings become running parts, once: who holds whom."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -13,12 +13,14 @@ from gateway.compose.embedder import embedder
 from gateway.compose.faces import faces
 from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
+from gateway.compose.identity import entrance, permitted
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import NO_MEMORIES, Memories, memories
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.compose.stack import Leaf, Surroundings, stack
 from gateway.events import Emit, Event
+from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting, Watch
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Reranking, Reserve, Route
@@ -76,9 +78,15 @@ async def gateway(
             check_free(settings.http.address)
     watch = Watch()
     async with AsyncExitStack() as parts:
-        # Last to end: it tells of the end of all the others.
+        # Before anything is opened: who must not be let in must not wait for it either.
+        door = await entrance(settings, parts)
+        # Last to end but that: it tells of the end of all the others.
         told = await parts.enter_async_context(
-            telemetry(settings.telemetry, siblings=siblings)
+            telemetry(
+                settings.telemetry,
+                siblings=siblings,
+                secure=door.metrics.context() if door.metrics else None,
+            )
         )
         listeners: tuple[Emit, ...] = (watch, emit, *told.listeners)
 
@@ -109,8 +117,15 @@ async def gateway(
             share=settings.server.reserve_share,
             least_s=settings.server.reserve_least_s,
         )
+        routes: Mapping[str, Route] = _routes(settings, backends)
+        search_routes: Mapping[str, SearchRoute] = _search_routes(settings, backends)
+        collections = engine
+        if door.identify:
+            routes = PermittedRoutes(routes)
+            search_routes = PermittedRoutes(search_routes)
+            collections = permitted(engine)
         reranking = Reranking(
-            routes=_routes(settings, backends),
+            routes=routes,
             reserve=reserve,
             observer=told.observer,
         )
@@ -122,16 +137,16 @@ async def gateway(
         server = Server(
             reranking=reranking,
             searching=Searching(
-                retriever=engine,
-                finding=Finding(retriever=engine, embedder=vectors),
+                retriever=collections,
+                finding=Finding(retriever=collections, embedder=vectors),
                 reranking=reranking,
-                routes=_search_routes(settings, backends),
+                routes=search_routes,
                 reserve=reserve,
                 timeout_s=settings.retrieval.timeout_s,
                 observer=told.observer,
             ),
             storing=Storing(
-                retriever=engine,
+                retriever=collections,
                 embedder=vectors,
                 limits=StoringLimits(
                     max_document_bytes=settings.server.max_document_bytes
@@ -144,8 +159,9 @@ async def gateway(
             max_answer_bytes=settings.cache.max_answer_bytes,
             observer=told.observer,
             emit=tell,
+            entrance=door,
             siblings=siblings,
-            faces=faces(settings, inspecting),
+            faces=faces(settings, inspecting, door),
             http_address=settings.http.address,
         )
         _expect(settings, told, server, around.memories, backends)
@@ -206,6 +222,7 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
             passages=(
                 route.max_passages if route.long_documents == "max_passage" else 0
             ),
+            shares_cache=route.share_cache,
             takes_partial=route.on_deadline == "partial",
         )
         for name, route in settings.routes.items()
