@@ -177,7 +177,7 @@ func TestACallWaitsForAGatewayThatComesLate(t *testing.T) {
 		t.Fatalf("somebody listens already: %v", err)
 	}
 
-	gatewaytest.StartAt(t, address, "RERANK_GATEWAY__RETRIEVAL__ENGINE=none")
+	gatewaytest.StartAt(t, address, gatewaytest.WithoutRetrieval)
 
 	if err := <-answers; err != nil {
 		t.Error(err)

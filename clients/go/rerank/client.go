@@ -71,6 +71,12 @@ func (c *Client) GetDocument(ctx context.Context, request *rerankv1.GetDocumentR
 	return call(ctx, c, c.storing.GetDocument, request, options)
 }
 
+// ListDocuments brings one page of the documents of a collection. [Client.Documents] goes through
+// all.
+func (c *Client) ListDocuments(ctx context.Context, request *rerankv1.ListDocumentsRequest, options ...grpc.CallOption) (*rerankv1.ListDocumentsResponse, error) {
+	return call(ctx, c, c.storing.ListDocuments, request, options)
+}
+
 // DeleteDocuments removes documents; those that are not stored are skipped.
 func (c *Client) DeleteDocuments(ctx context.Context, request *rerankv1.DeleteDocumentsRequest, options ...grpc.CallOption) (*rerankv1.DeleteDocumentsResponse, error) {
 	return call(ctx, c, c.storing.DeleteDocuments, request, options)

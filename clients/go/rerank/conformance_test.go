@@ -109,6 +109,8 @@ func (c conformanceCall) run(ctx context.Context, client *rerank.Client) ([]any,
 		return one(ctx, c, client.Search)
 	case "GetDocument":
 		return one(ctx, c, client.GetDocument)
+	case "ListDocuments":
+		return one(ctx, c, client.ListDocuments)
 	case "DeleteDocuments":
 		return one(ctx, c, client.DeleteDocuments)
 	case "CreateCollection":

@@ -23,6 +23,7 @@ type played struct {
 	progressive func(grpc.ServerStreamingServer[rerankv1.SearchProgressiveResponse]) error
 	create      func() (*rerankv1.CreateCollectionResponse, error)
 	collections func(*rerankv1.ListCollectionsRequest) (*rerankv1.ListCollectionsResponse, error)
+	documents   func(*rerankv1.ListDocumentsRequest) (*rerankv1.ListDocumentsResponse, error)
 }
 
 // play serves until the test is over, and gives the address.
@@ -66,4 +67,8 @@ func (p *played) CreateCollection(context.Context, *rerankv1.CreateCollectionReq
 
 func (p *played) ListCollections(_ context.Context, request *rerankv1.ListCollectionsRequest) (*rerankv1.ListCollectionsResponse, error) {
 	return p.collections(request)
+}
+
+func (p *played) ListDocuments(_ context.Context, request *rerankv1.ListDocumentsRequest) (*rerankv1.ListDocumentsResponse, error) {
+	return p.documents(request)
 }

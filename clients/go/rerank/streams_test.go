@@ -195,6 +195,49 @@ func TestPagesFollowEachOther(t *testing.T) {
 	}
 }
 
+func TestPagesOfDocumentsAreThoseAskedFor(t *testing.T) {
+	pages := map[string]*rerankv1.ListDocumentsResponse{
+		"2": {Documents: []*rerankv1.Document{{Id: "b"}}, NextPageToken: "3"},
+		"3": {Documents: []*rerankv1.Document{{Id: "c"}}},
+	}
+	client := connect(t, play(t, &played{documents: func(asked *rerankv1.ListDocumentsRequest) (*rerankv1.ListDocumentsResponse, error) {
+		if asked.GetCollection() != "papers" || asked.GetPageSize() != 1 || !asked.GetReturnEmbeddings() {
+			return nil, status.Errorf(codes.Internal, "asked for %v", asked)
+		}
+		return pages[asked.GetPageToken()], nil
+	}}))
+
+	request := &rerankv1.ListDocumentsRequest{Collection: "papers", PageSize: 1, PageToken: "2", ReturnEmbeddings: true}
+	for range 2 { // the request is the caller's, and stays as it is
+		documents, err := drained(client.Documents(t.Context(), request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, each := range documents {
+			ids = append(ids, each.GetId())
+		}
+		if !slices.Equal(ids, []string{"b", "c"}) {
+			t.Errorf("got %q", ids)
+		}
+	}
+}
+
+func TestPagesEndWithTheirError(t *testing.T) {
+	client := connect(t, play(t, &played{documents: func(asked *rerankv1.ListDocumentsRequest) (*rerankv1.ListDocumentsResponse, error) {
+		if asked.GetPageToken() != "" {
+			return nil, status.Error(codes.NotFound, "it is gone")
+		}
+		return &rerankv1.ListDocumentsResponse{Documents: []*rerankv1.Document{{Id: "a"}}, NextPageToken: "2"}, nil
+	}}))
+
+	documents, err := drained(client.Documents(t.Context(), nil))
+	var failed *rerank.Error
+	if !errors.As(err, &failed) || failed.Code != codes.NotFound || len(documents) != 1 {
+		t.Errorf("got %v and %v", documents, err)
+	}
+}
+
 // drained collects a stream, up to its error.
 func drained[A any](answers iter.Seq2[A, error]) ([]A, error) {
 	var got []A

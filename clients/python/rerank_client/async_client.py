@@ -34,6 +34,7 @@ from rerank_client.types import (
     DeleteCollectionResponse,
     DeleteDocumentsRequest,
     DeleteDocumentsResponse,
+    Document,
     FieldType,
     GetDocumentRequest,
     GetDocumentResponse,
@@ -43,6 +44,8 @@ from rerank_client.types import (
     ListBackendsResponse,
     ListCollectionsRequest,
     ListCollectionsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     RerankBatchRequest,
     RerankBatchResponse,
     RerankRequest,
@@ -216,6 +219,31 @@ class AsyncRerankClient:
             document_id, collection, return_embeddings=return_embeddings
         )
         return await self._calls.ask(self._storing.GetDocument, request, timeout_s)
+
+    async def list_documents(
+        self, request: ListDocumentsRequest, *, timeout_s: float | None = None
+    ) -> ListDocumentsResponse:
+        """Bring one page of the documents of a collection."""
+        return await self._calls.ask(self._storing.ListDocuments, request, timeout_s)
+
+    async def documents(
+        self,
+        *,
+        collection: str = "",
+        return_embeddings: bool = False,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Document]:
+        """Yield all documents of a collection, page by page, each within `timeout_s`."""
+        request = ListDocumentsRequest(
+            collection=collection, return_embeddings=return_embeddings
+        )
+        while True:
+            page = await self.list_documents(request, timeout_s=timeout_s)
+            for each in page.documents:
+                yield each
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def delete_documents(
         self,

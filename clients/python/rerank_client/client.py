@@ -25,6 +25,7 @@ from rerank_client.types import (
     DeleteCollectionResponse,
     DeleteDocumentsRequest,
     DeleteDocumentsResponse,
+    Document,
     FieldType,
     GetDocumentRequest,
     GetDocumentResponse,
@@ -34,6 +35,8 @@ from rerank_client.types import (
     ListBackendsResponse,
     ListCollectionsRequest,
     ListCollectionsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     RerankBatchRequest,
     RerankBatchResponse,
     RerankRequest,
@@ -165,6 +168,30 @@ class RerankClient:
             document_id, collection, return_embeddings=return_embeddings
         )
         return self._calls.ask(self._storing.GetDocument, request, timeout_s)
+
+    def list_documents(
+        self, request: ListDocumentsRequest, *, timeout_s: float | None = None
+    ) -> ListDocumentsResponse:
+        """Bring one page of the documents of a collection."""
+        return self._calls.ask(self._storing.ListDocuments, request, timeout_s)
+
+    def documents(
+        self,
+        *,
+        collection: str = "",
+        return_embeddings: bool = False,
+        timeout_s: float | None = None,
+    ) -> Iterator[Document]:
+        """Yield all documents of a collection, page by page, each within `timeout_s`."""
+        request = ListDocumentsRequest(
+            collection=collection, return_embeddings=return_embeddings
+        )
+        while True:
+            page = self.list_documents(request, timeout_s=timeout_s)
+            yield from page.documents
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def delete_documents(
         self,

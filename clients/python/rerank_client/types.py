@@ -39,6 +39,8 @@ from rerank_client._gen.rerank.v1.document_service_pb2 import (
     ImportDocumentsResponse,
     ListCollectionsRequest,
     ListCollectionsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     RejectedDocument,
     RejectionReason,
 )
@@ -135,6 +137,8 @@ __all__ = [
     "ListBackendsResponse",
     "ListCollectionsRequest",
     "ListCollectionsResponse",
+    "ListDocumentsRequest",
+    "ListDocumentsResponse",
     "MmrOptions",
     "MmrStage",
     "Outcome",

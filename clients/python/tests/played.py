@@ -30,12 +30,15 @@ from rerank_client.types import (
     DeleteCollectionResponse,
     DeleteDocumentsRequest,
     DeleteDocumentsResponse,
+    Document,
     GetDocumentRequest,
     GetDocumentResponse,
     ImportDocumentsRequest,
     ImportDocumentsResponse,
     ListCollectionsRequest,
     ListCollectionsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     RerankBatchRequest,
     RerankBatchResponse,
     RerankRequest,
@@ -70,6 +73,7 @@ class Played(RerankServiceServicer, SearchServiceServicer, DocumentServiceServic
         self.calls: list[Call] = []
         self.behaviours: list[Behaviour] = []
         self.batches: list[ImportDocumentsRequest] = []
+        self.listings: list[ListDocumentsRequest] = []
         self.reached = threading.Event()
 
     @override
@@ -125,6 +129,22 @@ class Played(RerankServiceServicer, SearchServiceServicer, DocumentServiceServic
         self, request: GetDocumentRequest, context: Context
     ) -> GetDocumentResponse:
         raise NotImplementedError
+
+    @override
+    def ListDocuments(
+        self, request: ListDocumentsRequest, context: Context
+    ) -> ListDocumentsResponse:
+        """Answer three pages, of which the second is empty."""
+        self._begin("ListDocuments", context)
+        self.listings.append(request)
+        ids, following = {
+            "": (["a", "b"], "2"),
+            "2": ([], "3"),
+            "3": (["c"], ""),
+        }[request.page_token]
+        return ListDocumentsResponse(
+            documents=[Document(id=each) for each in ids], next_page_token=following
+        )
 
     @override
     def CreateCollection(

@@ -247,6 +247,18 @@ async def test_documents_are_imported_in_batches(client: AsyncRerankClient) -> N
     assert [each.batch_id for each in answers] == ["0", "100", "200"]
 
 
+async def test_pages_follow_each_other(
+    played: Played, client: AsyncRerankClient
+) -> None:
+    documents = client.documents(collection="papers", return_embeddings=True)
+    assert (await anext(documents)).id == "a"
+    assert len(played.listings) == 1
+    assert [each.id async for each in documents] == ["b", "c"]
+    assert [each.page_token for each in played.listings] == ["", "2", "3"]
+    assert {each.collection for each in played.listings} == {"papers"}
+    assert all(each.return_embeddings for each in played.listings)
+
+
 # Ends
 
 

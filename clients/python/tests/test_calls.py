@@ -259,6 +259,16 @@ def test_documents_are_imported_in_batches(
     assert {each.collection for each in played.batches} == {"papers"}
 
 
+def test_pages_follow_each_other(played: Played, client: RerankClient) -> None:
+    documents = client.documents(collection="papers", return_embeddings=True)
+    assert next(documents).id == "a"
+    assert len(played.listings) == 1
+    assert [each.id for each in documents] == ["b", "c"]
+    assert [each.page_token for each in played.listings] == ["", "2", "3"]
+    assert {each.collection for each in played.listings} == {"papers"}
+    assert all(each.return_embeddings for each in played.listings)
+
+
 # Ends
 
 

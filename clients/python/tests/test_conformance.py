@@ -37,6 +37,10 @@ METHODS = {
         types.DeleteDocumentsRequest,
     ),
     "rerank.v1.DocumentService/GetDocument": ("get_document", types.GetDocumentRequest),
+    "rerank.v1.DocumentService/ListDocuments": (
+        "list_documents",
+        types.ListDocumentsRequest,
+    ),
     "rerank.v1.DocumentService/CreateCollection": (
         "create_collection",
         types.CreateCollectionRequest,

@@ -18,7 +18,7 @@ use crate::v1::{
     DeleteCollectionRequest, DeleteCollectionResponse, DeleteDocumentsRequest,
     DeleteDocumentsResponse, GetDocumentRequest, GetDocumentResponse, ImportDocumentsRequest,
     ImportDocumentsResponse, ListBackendsRequest, ListBackendsResponse, ListCollectionsRequest,
-    ListCollectionsResponse, RerankBatchRequest, RerankBatchResponse, RerankRequest,
+    ListCollectionsResponse, ListDocumentsRequest, ListDocumentsResponse, RerankBatchRequest, RerankBatchResponse, RerankRequest,
     RerankResponse, SearchProgressiveRequest, SearchProgressiveResponse, SearchRequest,
     SearchResponse,
 };
@@ -125,6 +125,14 @@ impl Client {
         let mut stub = stub!(self, DocumentServiceClient);
         Call::new(request, |request| async move {
             stub.get_document(request).await
+        })
+    }
+
+    /// Lists one page of the documents of a collection.
+    pub fn list_documents(&self, request: ListDocumentsRequest) -> Call<ListDocumentsResponse> {
+        let mut stub = stub!(self, DocumentServiceClient);
+        Call::new(request, |request| async move {
+            stub.list_documents(request).await
         })
     }
 

@@ -71,6 +71,7 @@ async fn ask(client: &Client, call: &Value, timeout: Option<Duration>) -> Result
         "rerank.v1.SearchService/Search" => one!(search),
         "rerank.v1.DocumentService/DeleteDocuments" => one!(delete_documents),
         "rerank.v1.DocumentService/GetDocument" => one!(get_document),
+        "rerank.v1.DocumentService/ListDocuments" => one!(list_documents),
         "rerank.v1.DocumentService/CreateCollection" => one!(create_collection),
         "rerank.v1.DocumentService/DeleteCollection" => one!(delete_collection),
         "rerank.v1.DocumentService/ListCollections" => one!(list_collections),

@@ -7,6 +7,7 @@ import { Health, type HealthCheckResponse_ServingStatus } from "./gen/grpc/healt
 import type { Backend } from "./gen/rerank/v1/backend_pb.js";
 import * as backends from "./gen/rerank/v1/backend_service_pb.js";
 import type { Collection } from "./gen/rerank/v1/collection_pb.js";
+import type { Document } from "./gen/rerank/v1/document_pb.js";
 import * as documents from "./gen/rerank/v1/document_service_pb.js";
 import * as reranks from "./gen/rerank/v1/rerank_service_pb.js";
 import * as searches from "./gen/rerank/v1/search_service_pb.js";
@@ -100,6 +101,32 @@ export class RerankClient implements AsyncDisposable {
     call: CallOptions = {},
   ): Promise<documents.GetDocumentResponse> {
     return unary(this.#channel, DOCUMENT.getDocument, request, call);
+  }
+
+  /** Lists one page of the documents of a collection; `documents` lists them all. */
+  async listDocuments(
+    request: MessageInitShape<typeof documents.ListDocumentsRequestSchema> = {},
+    call: CallOptions = {},
+  ): Promise<documents.ListDocumentsResponse> {
+    return unary(this.#channel, DOCUMENT.listDocuments, request, call);
+  }
+
+  /**
+   * All documents of a collection, from the page on that the request names; asks page by page. The
+   * deadline is that of each page.
+   */
+  async *documents(
+    request: MessageInitShape<typeof documents.ListDocumentsRequestSchema> = {},
+    call: CallOptions = {},
+  ): Answers<Document> {
+    for (let pageToken: string | undefined = request.pageToken ?? ""; pageToken !== undefined; ) {
+      const page: documents.ListDocumentsResponse = await this.listDocuments(
+        { ...request, pageToken },
+        call,
+      );
+      yield* page.documents;
+      pageToken = page.nextPageToken || undefined;
+    }
   }
 
   /** Creates an empty collection. Is not repeated when the gateway is not available. */

@@ -13,7 +13,7 @@ func TestRerank(t *testing.T) {
 	const traceID = "0af7651916cd43dd8448eb211c80319c"
 	t.Setenv("TRACEPARENT", "00-"+traceID+"-b7ad6b7169203331-01")
 	gateway := gatewaytest.Start(t,
-		"RERANK_GATEWAY__RETRIEVAL__ENGINE=none",
+		gatewaytest.WithoutRetrieval,
 		"RERANK_GATEWAY__ROUTES__DOWN__BACKENDS=[\"down\"]",
 		"RERANK_GATEWAY__BACKENDS__DOWN__DIALECT=tei",
 		"RERANK_GATEWAY__BACKENDS__DOWN__URL=http://"+gatewaytest.FreeAddress(t),

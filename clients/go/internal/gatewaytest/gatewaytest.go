@@ -12,11 +12,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
 
 var listening = regexp.MustCompile(`listening on (\S+:\d+),`)
+
+// WithoutRetrieval makes a gateway that only reranks, and starts sooner.
+const WithoutRetrieval = "RERANK_GATEWAY__RETRIEVAL__ENGINE=none"
 
 // A test that ends in the middle, or is killed, closes its end of the pipe too, so that no gateway
 // is left behind.
@@ -41,7 +45,9 @@ func Serve(address string, environ ...string) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	process.Env = append(process.Env, "RERANK_GATEWAY__RETRIEVAL__PATH="+store)
+	if !slices.Contains(environ, WithoutRetrieval) { // which takes no path
+		process.Env = append(process.Env, "RERANK_GATEWAY__RETRIEVAL__PATH="+store)
+	}
 	process.Env = append(process.Env, environ...)
 	until, err := process.StdinPipe()
 	if err != nil {

@@ -1013,6 +1013,10 @@ pub struct Collection {
     /// When it was created.
     #[prost(message, optional, tag = "6")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whose vectors these are: the model of the server's embedder, as that called itself when the
+    /// collection was created. Empty: the callers bring them, or there are none.
+    #[prost(string, tag = "7")]
+    pub embedder: ::prost::alloc::string::String,
 }
 /// A field of `Document.metadata` that can be filtered by. A document need not have a value for
 /// it; `null` counts as none. A value of another type makes the document be rejected.
@@ -1199,6 +1203,34 @@ pub struct GetDocumentResponse {
     /// The document. Always present.
     #[prost(message, optional, tag = "1")]
     pub document: ::core::option::Option<Document>,
+}
+/// Request message for `ListDocuments`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDocumentsRequest {
+    /// Name of the collection. Empty: `default`. An unknown one is NOT_FOUND.
+    #[prost(string, tag = "1")]
+    pub collection: ::prost::alloc::string::String,
+    /// How many documents are returned at most. 0: 100. More than 1000 is taken as 1000. Negative
+    /// numbers are an error. A page of more than about 3 MiB is cut short, but has one at least.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// Empty for the first page, afterwards the `next_page_token` of the page before, of the same
+    /// collection. Anything else is an error.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Whether the documents contain their vectors. Default: false.
+    #[prost(bool, tag = "4")]
+    pub return_embeddings: bool,
+}
+/// Response message for `ListDocuments`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDocumentsResponse {
+    /// The documents.
+    #[prost(message, repeated, tag = "1")]
+    pub documents: ::prost::alloc::vec::Vec<Document>,
+    /// What to ask the next page with. Empty: this is the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// Request message for `CreateCollection`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1481,6 +1513,36 @@ pub mod document_service_client {
                 .insert(GrpcMethod::new("rerank.v1.DocumentService", "GetDocument"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the documents of a collection, in an order of the server's own.
+        ///
+        /// A document that is stored from the first page to the last is on exactly one of them. One that
+        /// is stored, replaced or removed meanwhile may be missing, or be as it was before.
+        ///
+        /// Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
+        pub async fn list_documents(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDocumentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDocumentsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rerank.v1.DocumentService/ListDocuments",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("rerank.v1.DocumentService", "ListDocuments"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Creates an empty collection.
         ///
         /// Errors: INVALID_ARGUMENT; ALREADY_EXISTS if there is one of that name, whatever its fields;
@@ -1623,6 +1685,19 @@ pub mod document_service_server {
             request: tonic::Request<super::GetDocumentRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetDocumentResponse>,
+            tonic::Status,
+        >;
+        /// Lists the documents of a collection, in an order of the server's own.
+        ///
+        /// A document that is stored from the first page to the last is on exactly one of them. One that
+        /// is stored, replaced or removed meanwhile may be missing, or be as it was before.
+        ///
+        /// Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
+        async fn list_documents(
+            &self,
+            request: tonic::Request<super::ListDocumentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDocumentsResponse>,
             tonic::Status,
         >;
         /// Creates an empty collection.
@@ -1866,6 +1941,52 @@ pub mod document_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetDocumentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rerank.v1.DocumentService/ListDocuments" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDocumentsSvc<T: DocumentService>(pub Arc<T>);
+                    impl<
+                        T: DocumentService,
+                    > tonic::server::UnaryService<super::ListDocumentsRequest>
+                    for ListDocumentsSvc<T> {
+                        type Response = super::ListDocumentsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDocumentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DocumentService>::list_documents(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDocumentsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -8,6 +8,7 @@ export const serviceConfig = {
         { "service": "rerank.v1.RerankService", "method": "Rerank" },
         { "service": "rerank.v1.SearchService", "method": "Search" },
         { "service": "rerank.v1.DocumentService", "method": "GetDocument" },
+        { "service": "rerank.v1.DocumentService", "method": "ListDocuments" },
         { "service": "rerank.v1.DocumentService", "method": "ListCollections" },
         { "service": "rerank.v1.BackendService" }
       ],

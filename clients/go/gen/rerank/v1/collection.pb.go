@@ -106,7 +106,10 @@ type Collection struct {
 	// `SearchRequest.min_version`.
 	Version int64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
 	// When it was created.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Whose vectors these are: the model of the server's embedder, as that called itself when the
+	// collection was created. Empty: the callers bring them, or there are none.
+	Embedder      string `protobuf:"bytes,7,opt,name=embedder,proto3" json:"embedder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +186,13 @@ func (x *Collection) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Collection) GetEmbedder() string {
+	if x != nil {
+		return x.Embedder
+	}
+	return ""
+}
+
 // A field of `Document.metadata` that can be filtered by. A document need not have a value for
 // it; `null` counts as none. A value of another type makes the document be rejected.
 type CollectionField struct {
@@ -244,7 +254,7 @@ var File_rerank_v1_collection_proto protoreflect.FileDescriptor
 
 const file_rerank_v1_collection_proto_rawDesc = "" +
 	"\n" +
-	"\x1arerank/v1/collection.proto\x12\trerank.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x02\n" +
+	"\x1arerank/v1/collection.proto\x12\trerank.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n" +
 	"\n" +
 	"Collection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
@@ -253,7 +263,8 @@ const file_rerank_v1_collection_proto_rawDesc = "" +
 	"\x0edocument_count\x18\x04 \x01(\x03R\rdocumentCount\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\x03R\aversion\x12;\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"O\n" +
+	"createTime\x12\x1a\n" +
+	"\bembedder\x18\a \x01(\tR\bembedder\"O\n" +
 	"\x0fCollectionField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12(\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x14.rerank.v1.FieldTypeR\x04type*\x9a\x01\n" +

@@ -524,6 +524,136 @@ func (x *GetDocumentResponse) GetDocument() *Document {
 	return nil
 }
 
+// Request message for `ListDocuments`.
+type ListDocumentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the collection. Empty: `default`. An unknown one is NOT_FOUND.
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// How many documents are returned at most. 0: 100. More than 1000 is taken as 1000. Negative
+	// numbers are an error. A page of more than about 3 MiB is cut short, but has one at least.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Empty for the first page, afterwards the `next_page_token` of the page before, of the same
+	// collection. Anything else is an error.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Whether the documents contain their vectors. Default: false.
+	ReturnEmbeddings bool `protobuf:"varint,4,opt,name=return_embeddings,json=returnEmbeddings,proto3" json:"return_embeddings,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListDocumentsRequest) Reset() {
+	*x = ListDocumentsRequest{}
+	mi := &file_rerank_v1_document_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDocumentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDocumentsRequest) ProtoMessage() {}
+
+func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rerank_v1_document_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDocumentsRequest.ProtoReflect.Descriptor instead.
+func (*ListDocumentsRequest) Descriptor() ([]byte, []int) {
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListDocumentsRequest) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+func (x *ListDocumentsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDocumentsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDocumentsRequest) GetReturnEmbeddings() bool {
+	if x != nil {
+		return x.ReturnEmbeddings
+	}
+	return false
+}
+
+// Response message for `ListDocuments`.
+type ListDocumentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The documents.
+	Documents []*Document `protobuf:"bytes,1,rep,name=documents,proto3" json:"documents,omitempty"`
+	// What to ask the next page with. Empty: this is the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDocumentsResponse) Reset() {
+	*x = ListDocumentsResponse{}
+	mi := &file_rerank_v1_document_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDocumentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDocumentsResponse) ProtoMessage() {}
+
+func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rerank_v1_document_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDocumentsResponse.ProtoReflect.Descriptor instead.
+func (*ListDocumentsResponse) Descriptor() ([]byte, []int) {
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListDocumentsResponse) GetDocuments() []*Document {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *ListDocumentsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // Request message for `CreateCollection`.
 type CreateCollectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -541,7 +671,7 @@ type CreateCollectionRequest struct {
 
 func (x *CreateCollectionRequest) Reset() {
 	*x = CreateCollectionRequest{}
-	mi := &file_rerank_v1_document_service_proto_msgTypes[7]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +683,7 @@ func (x *CreateCollectionRequest) String() string {
 func (*CreateCollectionRequest) ProtoMessage() {}
 
 func (x *CreateCollectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rerank_v1_document_service_proto_msgTypes[7]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +696,7 @@ func (x *CreateCollectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCollectionRequest.ProtoReflect.Descriptor instead.
 func (*CreateCollectionRequest) Descriptor() ([]byte, []int) {
-	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{7}
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateCollectionRequest) GetName() string {
@@ -601,7 +731,7 @@ type CreateCollectionResponse struct {
 
 func (x *CreateCollectionResponse) Reset() {
 	*x = CreateCollectionResponse{}
-	mi := &file_rerank_v1_document_service_proto_msgTypes[8]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +743,7 @@ func (x *CreateCollectionResponse) String() string {
 func (*CreateCollectionResponse) ProtoMessage() {}
 
 func (x *CreateCollectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rerank_v1_document_service_proto_msgTypes[8]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +756,7 @@ func (x *CreateCollectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCollectionResponse.ProtoReflect.Descriptor instead.
 func (*CreateCollectionResponse) Descriptor() ([]byte, []int) {
-	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{8}
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateCollectionResponse) GetCollection() *Collection {
@@ -647,7 +777,7 @@ type DeleteCollectionRequest struct {
 
 func (x *DeleteCollectionRequest) Reset() {
 	*x = DeleteCollectionRequest{}
-	mi := &file_rerank_v1_document_service_proto_msgTypes[9]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -659,7 +789,7 @@ func (x *DeleteCollectionRequest) String() string {
 func (*DeleteCollectionRequest) ProtoMessage() {}
 
 func (x *DeleteCollectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rerank_v1_document_service_proto_msgTypes[9]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -672,7 +802,7 @@ func (x *DeleteCollectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCollectionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteCollectionRequest) Descriptor() ([]byte, []int) {
-	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{9}
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteCollectionRequest) GetName() string {
@@ -691,7 +821,7 @@ type DeleteCollectionResponse struct {
 
 func (x *DeleteCollectionResponse) Reset() {
 	*x = DeleteCollectionResponse{}
-	mi := &file_rerank_v1_document_service_proto_msgTypes[10]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +833,7 @@ func (x *DeleteCollectionResponse) String() string {
 func (*DeleteCollectionResponse) ProtoMessage() {}
 
 func (x *DeleteCollectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rerank_v1_document_service_proto_msgTypes[10]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +846,7 @@ func (x *DeleteCollectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCollectionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteCollectionResponse) Descriptor() ([]byte, []int) {
-	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{10}
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{12}
 }
 
 // Request message for `ListCollections`.
@@ -734,7 +864,7 @@ type ListCollectionsRequest struct {
 
 func (x *ListCollectionsRequest) Reset() {
 	*x = ListCollectionsRequest{}
-	mi := &file_rerank_v1_document_service_proto_msgTypes[11]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +876,7 @@ func (x *ListCollectionsRequest) String() string {
 func (*ListCollectionsRequest) ProtoMessage() {}
 
 func (x *ListCollectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rerank_v1_document_service_proto_msgTypes[11]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +889,7 @@ func (x *ListCollectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCollectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListCollectionsRequest) Descriptor() ([]byte, []int) {
-	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{11}
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListCollectionsRequest) GetPageSize() int32 {
@@ -789,7 +919,7 @@ type ListCollectionsResponse struct {
 
 func (x *ListCollectionsResponse) Reset() {
 	*x = ListCollectionsResponse{}
-	mi := &file_rerank_v1_document_service_proto_msgTypes[12]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +931,7 @@ func (x *ListCollectionsResponse) String() string {
 func (*ListCollectionsResponse) ProtoMessage() {}
 
 func (x *ListCollectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rerank_v1_document_service_proto_msgTypes[12]
+	mi := &file_rerank_v1_document_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +944,7 @@ func (x *ListCollectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCollectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListCollectionsResponse) Descriptor() ([]byte, []int) {
-	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{12}
+	return file_rerank_v1_document_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListCollectionsResponse) GetCollections() []*Collection {
@@ -867,7 +997,18 @@ const file_rerank_v1_document_service_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12+\n" +
 	"\x11return_embeddings\x18\x03 \x01(\bR\x10returnEmbeddings\"F\n" +
 	"\x13GetDocumentResponse\x12/\n" +
-	"\bdocument\x18\x01 \x01(\v2\x13.rerank.v1.DocumentR\bdocument\"\x92\x01\n" +
+	"\bdocument\x18\x01 \x01(\v2\x13.rerank.v1.DocumentR\bdocument\"\x9f\x01\n" +
+	"\x14ListDocumentsRequest\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12+\n" +
+	"\x11return_embeddings\x18\x04 \x01(\bR\x10returnEmbeddings\"r\n" +
+	"\x15ListDocumentsResponse\x121\n" +
+	"\tdocuments\x18\x01 \x03(\v2\x13.rerank.v1.DocumentR\tdocuments\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
 	"\x17CreateCollectionRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
 	"\x06fields\x18\x02 \x03(\v2\x1a.rerank.v1.CollectionFieldR\x06fields\x12/\n" +
@@ -893,11 +1034,12 @@ const file_rerank_v1_document_service_proto_rawDesc = "" +
 	"\x16REJECTION_REASON_BLANK\x10\x03\x12\x1e\n" +
 	"\x1aREJECTION_REASON_TOO_LARGE\x10\x04\x12&\n" +
 	"\"REJECTION_REASON_INVALID_EMBEDDING\x10\x05\x12\"\n" +
-	"\x1eREJECTION_REASON_INVALID_FIELD\x10\x062\xbf\x04\n" +
+	"\x1eREJECTION_REASON_INVALID_FIELD\x10\x062\x98\x05\n" +
 	"\x0fDocumentService\x12a\n" +
 	"\x0fImportDocuments\x12!.rerank.v1.ImportDocumentsRequest\x1a\".rerank.v1.ImportDocumentsResponse\"\x03\x90\x02\x02(\x010\x01\x12]\n" +
 	"\x0fDeleteDocuments\x12!.rerank.v1.DeleteDocumentsRequest\x1a\".rerank.v1.DeleteDocumentsResponse\"\x03\x90\x02\x02\x12Q\n" +
-	"\vGetDocument\x12\x1d.rerank.v1.GetDocumentRequest\x1a\x1e.rerank.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\vGetDocument\x12\x1d.rerank.v1.GetDocumentRequest\x1a\x1e.rerank.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12W\n" +
+	"\rListDocuments\x12\x1f.rerank.v1.ListDocumentsRequest\x1a .rerank.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12[\n" +
 	"\x10CreateCollection\x12\".rerank.v1.CreateCollectionRequest\x1a#.rerank.v1.CreateCollectionResponse\x12[\n" +
 	"\x10DeleteCollection\x12\".rerank.v1.DeleteCollectionRequest\x1a#.rerank.v1.DeleteCollectionResponse\x12]\n" +
 	"\x0fListCollections\x12!.rerank.v1.ListCollectionsRequest\x1a\".rerank.v1.ListCollectionsResponse\"\x03\x90\x02\x01Bj\n" +
@@ -916,7 +1058,7 @@ func file_rerank_v1_document_service_proto_rawDescGZIP() []byte {
 }
 
 var file_rerank_v1_document_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rerank_v1_document_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_rerank_v1_document_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_rerank_v1_document_service_proto_goTypes = []any{
 	(RejectionReason)(0),             // 0: rerank.v1.RejectionReason
 	(*ImportDocumentsRequest)(nil),   // 1: rerank.v1.ImportDocumentsRequest
@@ -926,41 +1068,46 @@ var file_rerank_v1_document_service_proto_goTypes = []any{
 	(*DeleteDocumentsResponse)(nil),  // 5: rerank.v1.DeleteDocumentsResponse
 	(*GetDocumentRequest)(nil),       // 6: rerank.v1.GetDocumentRequest
 	(*GetDocumentResponse)(nil),      // 7: rerank.v1.GetDocumentResponse
-	(*CreateCollectionRequest)(nil),  // 8: rerank.v1.CreateCollectionRequest
-	(*CreateCollectionResponse)(nil), // 9: rerank.v1.CreateCollectionResponse
-	(*DeleteCollectionRequest)(nil),  // 10: rerank.v1.DeleteCollectionRequest
-	(*DeleteCollectionResponse)(nil), // 11: rerank.v1.DeleteCollectionResponse
-	(*ListCollectionsRequest)(nil),   // 12: rerank.v1.ListCollectionsRequest
-	(*ListCollectionsResponse)(nil),  // 13: rerank.v1.ListCollectionsResponse
-	(*Document)(nil),                 // 14: rerank.v1.Document
-	(*CollectionField)(nil),          // 15: rerank.v1.CollectionField
-	(*Collection)(nil),               // 16: rerank.v1.Collection
+	(*ListDocumentsRequest)(nil),     // 8: rerank.v1.ListDocumentsRequest
+	(*ListDocumentsResponse)(nil),    // 9: rerank.v1.ListDocumentsResponse
+	(*CreateCollectionRequest)(nil),  // 10: rerank.v1.CreateCollectionRequest
+	(*CreateCollectionResponse)(nil), // 11: rerank.v1.CreateCollectionResponse
+	(*DeleteCollectionRequest)(nil),  // 12: rerank.v1.DeleteCollectionRequest
+	(*DeleteCollectionResponse)(nil), // 13: rerank.v1.DeleteCollectionResponse
+	(*ListCollectionsRequest)(nil),   // 14: rerank.v1.ListCollectionsRequest
+	(*ListCollectionsResponse)(nil),  // 15: rerank.v1.ListCollectionsResponse
+	(*Document)(nil),                 // 16: rerank.v1.Document
+	(*CollectionField)(nil),          // 17: rerank.v1.CollectionField
+	(*Collection)(nil),               // 18: rerank.v1.Collection
 }
 var file_rerank_v1_document_service_proto_depIdxs = []int32{
-	14, // 0: rerank.v1.ImportDocumentsRequest.documents:type_name -> rerank.v1.Document
+	16, // 0: rerank.v1.ImportDocumentsRequest.documents:type_name -> rerank.v1.Document
 	3,  // 1: rerank.v1.ImportDocumentsResponse.rejected:type_name -> rerank.v1.RejectedDocument
 	0,  // 2: rerank.v1.RejectedDocument.reason:type_name -> rerank.v1.RejectionReason
-	14, // 3: rerank.v1.GetDocumentResponse.document:type_name -> rerank.v1.Document
-	15, // 4: rerank.v1.CreateCollectionRequest.fields:type_name -> rerank.v1.CollectionField
-	16, // 5: rerank.v1.CreateCollectionResponse.collection:type_name -> rerank.v1.Collection
-	16, // 6: rerank.v1.ListCollectionsResponse.collections:type_name -> rerank.v1.Collection
-	1,  // 7: rerank.v1.DocumentService.ImportDocuments:input_type -> rerank.v1.ImportDocumentsRequest
-	4,  // 8: rerank.v1.DocumentService.DeleteDocuments:input_type -> rerank.v1.DeleteDocumentsRequest
-	6,  // 9: rerank.v1.DocumentService.GetDocument:input_type -> rerank.v1.GetDocumentRequest
-	8,  // 10: rerank.v1.DocumentService.CreateCollection:input_type -> rerank.v1.CreateCollectionRequest
-	10, // 11: rerank.v1.DocumentService.DeleteCollection:input_type -> rerank.v1.DeleteCollectionRequest
-	12, // 12: rerank.v1.DocumentService.ListCollections:input_type -> rerank.v1.ListCollectionsRequest
-	2,  // 13: rerank.v1.DocumentService.ImportDocuments:output_type -> rerank.v1.ImportDocumentsResponse
-	5,  // 14: rerank.v1.DocumentService.DeleteDocuments:output_type -> rerank.v1.DeleteDocumentsResponse
-	7,  // 15: rerank.v1.DocumentService.GetDocument:output_type -> rerank.v1.GetDocumentResponse
-	9,  // 16: rerank.v1.DocumentService.CreateCollection:output_type -> rerank.v1.CreateCollectionResponse
-	11, // 17: rerank.v1.DocumentService.DeleteCollection:output_type -> rerank.v1.DeleteCollectionResponse
-	13, // 18: rerank.v1.DocumentService.ListCollections:output_type -> rerank.v1.ListCollectionsResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	16, // 3: rerank.v1.GetDocumentResponse.document:type_name -> rerank.v1.Document
+	16, // 4: rerank.v1.ListDocumentsResponse.documents:type_name -> rerank.v1.Document
+	17, // 5: rerank.v1.CreateCollectionRequest.fields:type_name -> rerank.v1.CollectionField
+	18, // 6: rerank.v1.CreateCollectionResponse.collection:type_name -> rerank.v1.Collection
+	18, // 7: rerank.v1.ListCollectionsResponse.collections:type_name -> rerank.v1.Collection
+	1,  // 8: rerank.v1.DocumentService.ImportDocuments:input_type -> rerank.v1.ImportDocumentsRequest
+	4,  // 9: rerank.v1.DocumentService.DeleteDocuments:input_type -> rerank.v1.DeleteDocumentsRequest
+	6,  // 10: rerank.v1.DocumentService.GetDocument:input_type -> rerank.v1.GetDocumentRequest
+	8,  // 11: rerank.v1.DocumentService.ListDocuments:input_type -> rerank.v1.ListDocumentsRequest
+	10, // 12: rerank.v1.DocumentService.CreateCollection:input_type -> rerank.v1.CreateCollectionRequest
+	12, // 13: rerank.v1.DocumentService.DeleteCollection:input_type -> rerank.v1.DeleteCollectionRequest
+	14, // 14: rerank.v1.DocumentService.ListCollections:input_type -> rerank.v1.ListCollectionsRequest
+	2,  // 15: rerank.v1.DocumentService.ImportDocuments:output_type -> rerank.v1.ImportDocumentsResponse
+	5,  // 16: rerank.v1.DocumentService.DeleteDocuments:output_type -> rerank.v1.DeleteDocumentsResponse
+	7,  // 17: rerank.v1.DocumentService.GetDocument:output_type -> rerank.v1.GetDocumentResponse
+	9,  // 18: rerank.v1.DocumentService.ListDocuments:output_type -> rerank.v1.ListDocumentsResponse
+	11, // 19: rerank.v1.DocumentService.CreateCollection:output_type -> rerank.v1.CreateCollectionResponse
+	13, // 20: rerank.v1.DocumentService.DeleteCollection:output_type -> rerank.v1.DeleteCollectionResponse
+	15, // 21: rerank.v1.DocumentService.ListCollections:output_type -> rerank.v1.ListCollectionsResponse
+	15, // [15:22] is the sub-list for method output_type
+	8,  // [8:15] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_rerank_v1_document_service_proto_init() }
@@ -976,7 +1123,7 @@ func file_rerank_v1_document_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rerank_v1_document_service_proto_rawDesc), len(file_rerank_v1_document_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

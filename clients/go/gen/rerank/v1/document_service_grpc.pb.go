@@ -24,6 +24,7 @@ const (
 	DocumentService_ImportDocuments_FullMethodName  = "/rerank.v1.DocumentService/ImportDocuments"
 	DocumentService_DeleteDocuments_FullMethodName  = "/rerank.v1.DocumentService/DeleteDocuments"
 	DocumentService_GetDocument_FullMethodName      = "/rerank.v1.DocumentService/GetDocument"
+	DocumentService_ListDocuments_FullMethodName    = "/rerank.v1.DocumentService/ListDocuments"
 	DocumentService_CreateCollection_FullMethodName = "/rerank.v1.DocumentService/CreateCollection"
 	DocumentService_DeleteCollection_FullMethodName = "/rerank.v1.DocumentService/DeleteCollection"
 	DocumentService_ListCollections_FullMethodName  = "/rerank.v1.DocumentService/ListCollections"
@@ -60,6 +61,13 @@ type DocumentServiceClient interface {
 	// Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection or document; those of the
 	// service.
 	GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error)
+	// Lists the documents of a collection, in an order of the server's own.
+	//
+	// A document that is stored from the first page to the last is on exactly one of them. One that
+	// is stored, replaced or removed meanwhile may be missing, or be as it was before.
+	//
+	// Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
+	ListDocuments(ctx context.Context, in *ListDocumentsRequest, opts ...grpc.CallOption) (*ListDocumentsResponse, error)
 	// Creates an empty collection.
 	//
 	// Errors: INVALID_ARGUMENT; ALREADY_EXISTS if there is one of that name, whatever its fields;
@@ -110,6 +118,16 @@ func (c *documentServiceClient) GetDocument(ctx context.Context, in *GetDocument
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetDocumentResponse)
 	err := c.cc.Invoke(ctx, DocumentService_GetDocument_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *documentServiceClient) ListDocuments(ctx context.Context, in *ListDocumentsRequest, opts ...grpc.CallOption) (*ListDocumentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDocumentsResponse)
+	err := c.cc.Invoke(ctx, DocumentService_ListDocuments_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +195,13 @@ type DocumentServiceServer interface {
 	// Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection or document; those of the
 	// service.
 	GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error)
+	// Lists the documents of a collection, in an order of the server's own.
+	//
+	// A document that is stored from the first page to the last is on exactly one of them. One that
+	// is stored, replaced or removed meanwhile may be missing, or be as it was before.
+	//
+	// Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
+	ListDocuments(context.Context, *ListDocumentsRequest) (*ListDocumentsResponse, error)
 	// Creates an empty collection.
 	//
 	// Errors: INVALID_ARGUMENT; ALREADY_EXISTS if there is one of that name, whatever its fields;
@@ -208,6 +233,9 @@ func (UnimplementedDocumentServiceServer) DeleteDocuments(context.Context, *Dele
 }
 func (UnimplementedDocumentServiceServer) GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDocument not implemented")
+}
+func (UnimplementedDocumentServiceServer) ListDocuments(context.Context, *ListDocumentsRequest) (*ListDocumentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDocuments not implemented")
 }
 func (UnimplementedDocumentServiceServer) CreateCollection(context.Context, *CreateCollectionRequest) (*CreateCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateCollection not implemented")
@@ -282,6 +310,24 @@ func _DocumentService_GetDocument_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DocumentService_ListDocuments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDocumentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DocumentServiceServer).ListDocuments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DocumentService_ListDocuments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DocumentServiceServer).ListDocuments(ctx, req.(*ListDocumentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DocumentService_CreateCollection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateCollectionRequest)
 	if err := dec(in); err != nil {
@@ -350,6 +396,10 @@ var DocumentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDocument",
 			Handler:    _DocumentService_GetDocument_Handler,
+		},
+		{
+			MethodName: "ListDocuments",
+			Handler:    _DocumentService_ListDocuments_Handler,
 		},
 		{
 			MethodName: "CreateCollection",

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arerank/v1/collection.proto\x12\trerank.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1a.rerank.v1.CollectionField\x12\x1b\n\x13\x65mbedding_dimension\x18\x03 \x01(\x05\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0f\x43ollectionField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04type\x18\x02 \x01(\x0e\x32\x14.rerank.v1.FieldType*\x9a\x01\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46IELD_TYPE_STRING\x10\x01\x12\x14\n\x10\x46IELD_TYPE_INT64\x10\x02\x12\x15\n\x11\x46IELD_TYPE_DOUBLE\x10\x03\x12\x13\n\x0f\x46IELD_TYPE_BOOL\x10\x04\x12\x18\n\x14\x46IELD_TYPE_TIMESTAMP\x10\x05\x42j\n\x1aio.github.rerankgateway.v1P\x01ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arerank/v1/collection.proto\x12\trerank.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1a.rerank.v1.CollectionField\x12\x1b\n\x13\x65mbedding_dimension\x18\x03 \x01(\x05\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65mbedder\x18\x07 \x01(\t\"C\n\x0f\x43ollectionField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04type\x18\x02 \x01(\x0e\x32\x14.rerank.v1.FieldType*\x9a\x01\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46IELD_TYPE_STRING\x10\x01\x12\x14\n\x10\x46IELD_TYPE_INT64\x10\x02\x12\x15\n\x11\x46IELD_TYPE_DOUBLE\x10\x03\x12\x13\n\x0f\x46IELD_TYPE_BOOL\x10\x04\x12\x18\n\x14\x46IELD_TYPE_TIMESTAMP\x10\x05\x42j\n\x1aio.github.rerankgateway.v1P\x01ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rerank_client._gen.rerank.v
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.rerankgateway.v1P\001ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1'
-  _globals['_FIELDTYPE']._serialized_start=336
-  _globals['_FIELDTYPE']._serialized_end=490
+  _globals['_FIELDTYPE']._serialized_start=354
+  _globals['_FIELDTYPE']._serialized_end=508
   _globals['_COLLECTION']._serialized_start=75
-  _globals['_COLLECTION']._serialized_end=264
-  _globals['_COLLECTIONFIELD']._serialized_start=266
-  _globals['_COLLECTIONFIELD']._serialized_end=333
+  _globals['_COLLECTION']._serialized_end=282
+  _globals['_COLLECTIONFIELD']._serialized_start=284
+  _globals['_COLLECTIONFIELD']._serialized_end=351
 # @@protoc_insertion_point(module_scope)

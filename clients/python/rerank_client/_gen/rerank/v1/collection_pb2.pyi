@@ -68,6 +68,7 @@ class Collection(_message.Message):
     DOCUMENT_COUNT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EMBEDDER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique on the server: `[a-z][a-z0-9_]*`, at most 64 characters."""
     embedding_dimension: _builtins.int
@@ -79,6 +80,10 @@ class Collection(_message.Message):
     version: _builtins.int
     """Grows with every change of the collection, and never shrinks. See
     `SearchRequest.min_version`.
+    """
+    embedder: _builtins.str
+    """Whose vectors these are: the model of the server's embedder, as that called itself when the
+    collection was created. Empty: the callers bring them, or there are none.
     """
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___CollectionField]:
@@ -99,10 +104,11 @@ class Collection(_message.Message):
         document_count: _builtins.int = ...,
         version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        embedder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "document_count", b"document_count", "embedding_dimension", b"embedding_dimension", "fields", b"fields", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "document_count", b"document_count", "embedder", b"embedder", "embedding_dimension", b"embedding_dimension", "fields", b"fields", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from rerank_client._gen.rerank.v1 import collection_pb2 as rerank_dot_v1_dot_col
 from rerank_client._gen.rerank.v1 import document_pb2 as rerank_dot_v1_dot_document__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rerank/v1/document_service.proto\x12\trerank.v1\x1a\x1arerank/v1/collection.proto\x1a\x18rerank/v1/document.proto\"f\n\x16ImportDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12&\n\tdocuments\x18\x03 \x03(\x0b\x32\x13.rerank.v1.Document\"\x83\x01\n\x17ImportDocumentsResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\x12-\n\x08rejected\x18\x03 \x03(\x0b\x32\x1b.rerank.v1.RejectedDocument\x12\x0f\n\x07version\x18\x04 \x01(\x03\"j\n\x10RejectedDocument\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x06reason\x18\x02 \x01(\x0e\x32\x1a.rerank.v1.RejectionReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\x05\"9\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\"A\n\x17\x44\x65leteDocumentsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\x03\"O\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x19\n\x11return_embeddings\x18\x03 \x01(\x08\"<\n\x13GetDocumentResponse\x12%\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x13.rerank.v1.Document\"p\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1a.rerank.v1.CollectionField\x12\x1b\n\x13\x65mbedding_dimension\x18\x03 \x01(\x05\"E\n\x18\x43reateCollectionResponse\x12)\n\ncollection\x18\x01 \x01(\x0b\x32\x15.rerank.v1.Collection\"\'\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x17ListCollectionsResponse\x12*\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x15.rerank.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xff\x01\n\x0fRejectionReason\x12 \n\x1cREJECTION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREJECTION_REASON_INVALID_ID\x10\x01\x12!\n\x1dREJECTION_REASON_DUPLICATE_ID\x10\x02\x12\x1a\n\x16REJECTION_REASON_BLANK\x10\x03\x12\x1e\n\x1aREJECTION_REASON_TOO_LARGE\x10\x04\x12&\n\"REJECTION_REASON_INVALID_EMBEDDING\x10\x05\x12\"\n\x1eREJECTION_REASON_INVALID_FIELD\x10\x06\x32\xbf\x04\n\x0f\x44ocumentService\x12\x61\n\x0fImportDocuments\x12!.rerank.v1.ImportDocumentsRequest\x1a\".rerank.v1.ImportDocumentsResponse\"\x03\x90\x02\x02(\x01\x30\x01\x12]\n\x0f\x44\x65leteDocuments\x12!.rerank.v1.DeleteDocumentsRequest\x1a\".rerank.v1.DeleteDocumentsResponse\"\x03\x90\x02\x02\x12Q\n\x0bGetDocument\x12\x1d.rerank.v1.GetDocumentRequest\x1a\x1e.rerank.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12[\n\x10\x43reateCollection\x12\".rerank.v1.CreateCollectionRequest\x1a#.rerank.v1.CreateCollectionResponse\x12[\n\x10\x44\x65leteCollection\x12\".rerank.v1.DeleteCollectionRequest\x1a#.rerank.v1.DeleteCollectionResponse\x12]\n\x0fListCollections\x12!.rerank.v1.ListCollectionsRequest\x1a\".rerank.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x42j\n\x1aio.github.rerankgateway.v1P\x01ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rerank/v1/document_service.proto\x12\trerank.v1\x1a\x1arerank/v1/collection.proto\x1a\x18rerank/v1/document.proto\"f\n\x16ImportDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12&\n\tdocuments\x18\x03 \x03(\x0b\x32\x13.rerank.v1.Document\"\x83\x01\n\x17ImportDocumentsResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\x12-\n\x08rejected\x18\x03 \x03(\x0b\x32\x1b.rerank.v1.RejectedDocument\x12\x0f\n\x07version\x18\x04 \x01(\x03\"j\n\x10RejectedDocument\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x06reason\x18\x02 \x01(\x0e\x32\x1a.rerank.v1.RejectionReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05index\x18\x04 \x01(\x05\"9\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\"A\n\x17\x44\x65leteDocumentsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\x03\"O\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x19\n\x11return_embeddings\x18\x03 \x01(\x08\"<\n\x13GetDocumentResponse\x12%\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x13.rerank.v1.Document\"l\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x19\n\x11return_embeddings\x18\x04 \x01(\x08\"X\n\x15ListDocumentsResponse\x12&\n\tdocuments\x18\x01 \x03(\x0b\x32\x13.rerank.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1a.rerank.v1.CollectionField\x12\x1b\n\x13\x65mbedding_dimension\x18\x03 \x01(\x05\"E\n\x18\x43reateCollectionResponse\x12)\n\ncollection\x18\x01 \x01(\x0b\x32\x15.rerank.v1.Collection\"\'\n\x17\x44\x65leteCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x17ListCollectionsResponse\x12*\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x15.rerank.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xff\x01\n\x0fRejectionReason\x12 \n\x1cREJECTION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREJECTION_REASON_INVALID_ID\x10\x01\x12!\n\x1dREJECTION_REASON_DUPLICATE_ID\x10\x02\x12\x1a\n\x16REJECTION_REASON_BLANK\x10\x03\x12\x1e\n\x1aREJECTION_REASON_TOO_LARGE\x10\x04\x12&\n\"REJECTION_REASON_INVALID_EMBEDDING\x10\x05\x12\"\n\x1eREJECTION_REASON_INVALID_FIELD\x10\x06\x32\x98\x05\n\x0f\x44ocumentService\x12\x61\n\x0fImportDocuments\x12!.rerank.v1.ImportDocumentsRequest\x1a\".rerank.v1.ImportDocumentsResponse\"\x03\x90\x02\x02(\x01\x30\x01\x12]\n\x0f\x44\x65leteDocuments\x12!.rerank.v1.DeleteDocumentsRequest\x1a\".rerank.v1.DeleteDocumentsResponse\"\x03\x90\x02\x02\x12Q\n\x0bGetDocument\x12\x1d.rerank.v1.GetDocumentRequest\x1a\x1e.rerank.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12W\n\rListDocuments\x12\x1f.rerank.v1.ListDocumentsRequest\x1a .rerank.v1.ListDocumentsResponse\"\x03\x90\x02\x01\x12[\n\x10\x43reateCollection\x12\".rerank.v1.CreateCollectionRequest\x1a#.rerank.v1.CreateCollectionResponse\x12[\n\x10\x44\x65leteCollection\x12\".rerank.v1.DeleteCollectionRequest\x1a#.rerank.v1.DeleteCollectionResponse\x12]\n\x0fListCollections\x12!.rerank.v1.ListCollectionsRequest\x1a\".rerank.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x42j\n\x1aio.github.rerankgateway.v1P\x01ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,10 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTSERVICE'].methods_by_name['DeleteDocuments']._serialized_options = b'\220\002\002'
   _globals['_DOCUMENTSERVICE'].methods_by_name['GetDocument']._loaded_options = None
   _globals['_DOCUMENTSERVICE'].methods_by_name['GetDocument']._serialized_options = b'\220\002\001'
+  _globals['_DOCUMENTSERVICE'].methods_by_name['ListDocuments']._loaded_options = None
+  _globals['_DOCUMENTSERVICE'].methods_by_name['ListDocuments']._serialized_options = b'\220\002\001'
   _globals['_DOCUMENTSERVICE'].methods_by_name['ListCollections']._loaded_options = None
   _globals['_DOCUMENTSERVICE'].methods_by_name['ListCollections']._serialized_options = b'\220\002\001'
-  _globals['_REJECTIONREASON']._serialized_start=1132
-  _globals['_REJECTIONREASON']._serialized_end=1387
+  _globals['_REJECTIONREASON']._serialized_start=1332
+  _globals['_REJECTIONREASON']._serialized_end=1587
   _globals['_IMPORTDOCUMENTSREQUEST']._serialized_start=101
   _globals['_IMPORTDOCUMENTSREQUEST']._serialized_end=203
   _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_start=206
@@ -58,18 +60,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDOCUMENTREQUEST']._serialized_end=652
   _globals['_GETDOCUMENTRESPONSE']._serialized_start=654
   _globals['_GETDOCUMENTRESPONSE']._serialized_end=714
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=716
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=828
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=830
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=899
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=901
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=940
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=942
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=968
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=970
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1033
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1035
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1129
-  _globals['_DOCUMENTSERVICE']._serialized_start=1390
-  _globals['_DOCUMENTSERVICE']._serialized_end=1965
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=716
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=824
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=826
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=914
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=916
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=1028
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=1030
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=1099
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1101
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1140
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1142
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1168
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1170
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1233
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1235
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1329
+  _globals['_DOCUMENTSERVICE']._serialized_start=1590
+  _globals['_DOCUMENTSERVICE']._serialized_end=2254
 # @@protoc_insertion_point(module_scope)

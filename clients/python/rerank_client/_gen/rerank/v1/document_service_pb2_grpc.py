@@ -57,6 +57,11 @@ class DocumentServiceStub(object):
                 request_serializer=rerank_dot_v1_dot_document__service__pb2.GetDocumentRequest.SerializeToString,
                 response_deserializer=rerank_dot_v1_dot_document__service__pb2.GetDocumentResponse.FromString,
                 _registered_method=True)
+        self.ListDocuments = channel.unary_unary(
+                '/rerank.v1.DocumentService/ListDocuments',
+                request_serializer=rerank_dot_v1_dot_document__service__pb2.ListDocumentsRequest.SerializeToString,
+                response_deserializer=rerank_dot_v1_dot_document__service__pb2.ListDocumentsResponse.FromString,
+                _registered_method=True)
         self.CreateCollection = channel.unary_unary(
                 '/rerank.v1.DocumentService/CreateCollection',
                 request_serializer=rerank_dot_v1_dot_document__service__pb2.CreateCollectionRequest.SerializeToString,
@@ -118,6 +123,18 @@ class DocumentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDocuments(self, request, context):
+        """Lists the documents of a collection, in an order of the server's own.
+
+        A document that is stored from the first page to the last is on exactly one of them. One that
+        is stored, replaced or removed meanwhile may be missing, or be as it was before.
+
+        Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateCollection(self, request, context):
         """Creates an empty collection.
 
@@ -163,6 +180,11 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.GetDocument,
                     request_deserializer=rerank_dot_v1_dot_document__service__pb2.GetDocumentRequest.FromString,
                     response_serializer=rerank_dot_v1_dot_document__service__pb2.GetDocumentResponse.SerializeToString,
+            ),
+            'ListDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDocuments,
+                    request_deserializer=rerank_dot_v1_dot_document__service__pb2.ListDocumentsRequest.FromString,
+                    response_serializer=rerank_dot_v1_dot_document__service__pb2.ListDocumentsResponse.SerializeToString,
             ),
             'CreateCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCollection,
@@ -269,6 +291,33 @@ class DocumentService(object):
             '/rerank.v1.DocumentService/GetDocument',
             rerank_dot_v1_dot_document__service__pb2.GetDocumentRequest.SerializeToString,
             rerank_dot_v1_dot_document__service__pb2.GetDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rerank.v1.DocumentService/ListDocuments',
+            rerank_dot_v1_dot_document__service__pb2.ListDocumentsRequest.SerializeToString,
+            rerank_dot_v1_dot_document__service__pb2.ListDocumentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

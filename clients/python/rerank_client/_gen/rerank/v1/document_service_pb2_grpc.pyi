@@ -62,6 +62,14 @@ class DocumentServiceStub:
     Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection or document; those of the
     service.
     """
+    ListDocuments: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.ListDocumentsRequest, _document_service_pb2.ListDocumentsResponse]
+    """Lists the documents of a collection, in an order of the server's own.
+
+    A document that is stored from the first page to the last is on exactly one of them. One that
+    is stored, replaced or removed meanwhile may be missing, or be as it was before.
+
+    Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
+    """
     CreateCollection: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.CreateCollectionRequest, _document_service_pb2.CreateCollectionResponse]
     """Creates an empty collection.
 
@@ -112,6 +120,14 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
 
     Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection or document; those of the
     service.
+    """
+    ListDocuments: _aio.UnaryUnaryMultiCallable[_document_service_pb2.ListDocumentsRequest, _document_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
+    """Lists the documents of a collection, in an order of the server's own.
+
+    A document that is stored from the first page to the last is on exactly one of them. One that
+    is stored, replaced or removed meanwhile may be missing, or be as it was before.
+
+    Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
     """
     CreateCollection: _aio.UnaryUnaryMultiCallable[_document_service_pb2.CreateCollectionRequest, _document_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
     """Creates an empty collection.
@@ -178,6 +194,20 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection or document; those of the
         service.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDocuments(
+        self,
+        request: _document_service_pb2.ListDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.ListDocumentsResponse, _abc.Awaitable[_document_service_pb2.ListDocumentsResponse]]:
+        """Lists the documents of a collection, in an order of the server's own.
+
+        A document that is stored from the first page to the last is on exactly one of them. One that
+        is stored, replaced or removed meanwhile may be missing, or be as it was before.
+
+        Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
         """
 
     @_abc_1.abstractmethod

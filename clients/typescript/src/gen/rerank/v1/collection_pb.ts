@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file rerank/v1/collection.proto.
  */
 export const file_rerank_v1_collection: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZXJhbmsvdjEvY29sbGVjdGlvbi5wcm90bxIJcmVyYW5rLnYxIr0BCgpDb2xsZWN0aW9uEgwKBG5hbWUYASABKAkSKgoGZmllbGRzGAIgAygLMhoucmVyYW5rLnYxLkNvbGxlY3Rpb25GaWVsZBIbChNlbWJlZGRpbmdfZGltZW5zaW9uGAMgASgFEhYKDmRvY3VtZW50X2NvdW50GAQgASgDEg8KB3ZlcnNpb24YBSABKAMSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkMKD0NvbGxlY3Rpb25GaWVsZBIMCgRuYW1lGAEgASgJEiIKBHR5cGUYAiABKA4yFC5yZXJhbmsudjEuRmllbGRUeXBlKpoBCglGaWVsZFR5cGUSGgoWRklFTERfVFlQRV9VTlNQRUNJRklFRBAAEhUKEUZJRUxEX1RZUEVfU1RSSU5HEAESFAoQRklFTERfVFlQRV9JTlQ2NBACEhUKEUZJRUxEX1RZUEVfRE9VQkxFEAMSEwoPRklFTERfVFlQRV9CT09MEAQSGAoURklFTERfVFlQRV9USU1FU1RBTVAQBUJqChppby5naXRodWIucmVyYW5rZ2F0ZXdheS52MVABWkpnaXRodWIuY29tL3JlcmFuay1nYXRld2F5L3JlcmFuay1nYXRld2F5L2NsaWVudHMvZ28vZ2VuL3JlcmFuay92MTtyZXJhbmt2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChpyZXJhbmsvdjEvY29sbGVjdGlvbi5wcm90bxIJcmVyYW5rLnYxIs8BCgpDb2xsZWN0aW9uEgwKBG5hbWUYASABKAkSKgoGZmllbGRzGAIgAygLMhoucmVyYW5rLnYxLkNvbGxlY3Rpb25GaWVsZBIbChNlbWJlZGRpbmdfZGltZW5zaW9uGAMgASgFEhYKDmRvY3VtZW50X2NvdW50GAQgASgDEg8KB3ZlcnNpb24YBSABKAMSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGVtYmVkZGVyGAcgASgJIkMKD0NvbGxlY3Rpb25GaWVsZBIMCgRuYW1lGAEgASgJEiIKBHR5cGUYAiABKA4yFC5yZXJhbmsudjEuRmllbGRUeXBlKpoBCglGaWVsZFR5cGUSGgoWRklFTERfVFlQRV9VTlNQRUNJRklFRBAAEhUKEUZJRUxEX1RZUEVfU1RSSU5HEAESFAoQRklFTERfVFlQRV9JTlQ2NBACEhUKEUZJRUxEX1RZUEVfRE9VQkxFEAMSEwoPRklFTERfVFlQRV9CT09MEAQSGAoURklFTERfVFlQRV9USU1FU1RBTVAQBUJqChppby5naXRodWIucmVyYW5rZ2F0ZXdheS52MVABWkpnaXRodWIuY29tL3JlcmFuay1nYXRld2F5L3JlcmFuay1nYXRld2F5L2NsaWVudHMvZ28vZ2VuL3JlcmFuay92MTtyZXJhbmt2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * A set of documents that is searched together.
@@ -66,6 +66,14 @@ export type Collection = Message<"rerank.v1.Collection"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 6;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * Whose vectors these are: the model of the server's embedder, as that called itself when the
+   * collection was created. Empty: the callers bring them, or there are none.
+   *
+   * @generated from field: string embedder = 7;
+   */
+  embedder: string;
 };
 
 /**

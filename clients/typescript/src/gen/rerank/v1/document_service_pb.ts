@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file rerank/v1/document_service.proto.
  */
 export const file_rerank_v1_document_service: GenFile = /*@__PURE__*/
-  fileDesc("CiByZXJhbmsvdjEvZG9jdW1lbnRfc2VydmljZS5wcm90bxIJcmVyYW5rLnYxImYKFkltcG9ydERvY3VtZW50c1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIQCghiYXRjaF9pZBgCIAEoCRImCglkb2N1bWVudHMYAyADKAsyEy5yZXJhbmsudjEuRG9jdW1lbnQigwEKF0ltcG9ydERvY3VtZW50c1Jlc3BvbnNlEhAKCGJhdGNoX2lkGAEgASgJEhYKDmFjY2VwdGVkX2NvdW50GAIgASgFEi0KCHJlamVjdGVkGAMgAygLMhsucmVyYW5rLnYxLlJlamVjdGVkRG9jdW1lbnQSDwoHdmVyc2lvbhgEIAEoAyJqChBSZWplY3RlZERvY3VtZW50EgoKAmlkGAEgASgJEioKBnJlYXNvbhgCIAEoDjIaLnJlcmFuay52MS5SZWplY3Rpb25SZWFzb24SDwoHbWVzc2FnZRgDIAEoCRINCgVpbmRleBgEIAEoBSI5ChZEZWxldGVEb2N1bWVudHNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSCwoDaWRzGAIgAygJIkEKF0RlbGV0ZURvY3VtZW50c1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAUSDwoHdmVyc2lvbhgCIAEoAyJPChJHZXREb2N1bWVudFJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIKCgJpZBgCIAEoCRIZChFyZXR1cm5fZW1iZWRkaW5ncxgDIAEoCCI8ChNHZXREb2N1bWVudFJlc3BvbnNlEiUKCGRvY3VtZW50GAEgASgLMhMucmVyYW5rLnYxLkRvY3VtZW50InAKF0NyZWF0ZUNvbGxlY3Rpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSKgoGZmllbGRzGAIgAygLMhoucmVyYW5rLnYxLkNvbGxlY3Rpb25GaWVsZBIbChNlbWJlZGRpbmdfZGltZW5zaW9uGAMgASgFIkUKGENyZWF0ZUNvbGxlY3Rpb25SZXNwb25zZRIpCgpjb2xsZWN0aW9uGAEgASgLMhUucmVyYW5rLnYxLkNvbGxlY3Rpb24iJwoXRGVsZXRlQ29sbGVjdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSIaChhEZWxldGVDb2xsZWN0aW9uUmVzcG9uc2UiPwoWTGlzdENvbGxlY3Rpb25zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJeChdMaXN0Q29sbGVjdGlvbnNSZXNwb25zZRIqCgtjb2xsZWN0aW9ucxgBIAMoCzIVLnJlcmFuay52MS5Db2xsZWN0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSr/AQoPUmVqZWN0aW9uUmVhc29uEiAKHFJFSkVDVElPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtSRUpFQ1RJT05fUkVBU09OX0lOVkFMSURfSUQQARIhCh1SRUpFQ1RJT05fUkVBU09OX0RVUExJQ0FURV9JRBACEhoKFlJFSkVDVElPTl9SRUFTT05fQkxBTksQAxIeChpSRUpFQ1RJT05fUkVBU09OX1RPT19MQVJHRRAEEiYKIlJFSkVDVElPTl9SRUFTT05fSU5WQUxJRF9FTUJFRERJTkcQBRIiCh5SRUpFQ1RJT05fUkVBU09OX0lOVkFMSURfRklFTEQQBjK/BAoPRG9jdW1lbnRTZXJ2aWNlEmEKD0ltcG9ydERvY3VtZW50cxIhLnJlcmFuay52MS5JbXBvcnREb2N1bWVudHNSZXF1ZXN0GiIucmVyYW5rLnYxLkltcG9ydERvY3VtZW50c1Jlc3BvbnNlIgOQAgIoATABEl0KD0RlbGV0ZURvY3VtZW50cxIhLnJlcmFuay52MS5EZWxldGVEb2N1bWVudHNSZXF1ZXN0GiIucmVyYW5rLnYxLkRlbGV0ZURvY3VtZW50c1Jlc3BvbnNlIgOQAgISUQoLR2V0RG9jdW1lbnQSHS5yZXJhbmsudjEuR2V0RG9jdW1lbnRSZXF1ZXN0Gh4ucmVyYW5rLnYxLkdldERvY3VtZW50UmVzcG9uc2UiA5ACARJbChBDcmVhdGVDb2xsZWN0aW9uEiIucmVyYW5rLnYxLkNyZWF0ZUNvbGxlY3Rpb25SZXF1ZXN0GiMucmVyYW5rLnYxLkNyZWF0ZUNvbGxlY3Rpb25SZXNwb25zZRJbChBEZWxldGVDb2xsZWN0aW9uEiIucmVyYW5rLnYxLkRlbGV0ZUNvbGxlY3Rpb25SZXF1ZXN0GiMucmVyYW5rLnYxLkRlbGV0ZUNvbGxlY3Rpb25SZXNwb25zZRJdCg9MaXN0Q29sbGVjdGlvbnMSIS5yZXJhbmsudjEuTGlzdENvbGxlY3Rpb25zUmVxdWVzdBoiLnJlcmFuay52MS5MaXN0Q29sbGVjdGlvbnNSZXNwb25zZSIDkAIBQmoKGmlvLmdpdGh1Yi5yZXJhbmtnYXRld2F5LnYxUAFaSmdpdGh1Yi5jb20vcmVyYW5rLWdhdGV3YXkvcmVyYW5rLWdhdGV3YXkvY2xpZW50cy9nby9nZW4vcmVyYW5rL3YxO3JlcmFua3YxYgZwcm90bzM", [file_rerank_v1_collection, file_rerank_v1_document]);
+  fileDesc("CiByZXJhbmsvdjEvZG9jdW1lbnRfc2VydmljZS5wcm90bxIJcmVyYW5rLnYxImYKFkltcG9ydERvY3VtZW50c1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIQCghiYXRjaF9pZBgCIAEoCRImCglkb2N1bWVudHMYAyADKAsyEy5yZXJhbmsudjEuRG9jdW1lbnQigwEKF0ltcG9ydERvY3VtZW50c1Jlc3BvbnNlEhAKCGJhdGNoX2lkGAEgASgJEhYKDmFjY2VwdGVkX2NvdW50GAIgASgFEi0KCHJlamVjdGVkGAMgAygLMhsucmVyYW5rLnYxLlJlamVjdGVkRG9jdW1lbnQSDwoHdmVyc2lvbhgEIAEoAyJqChBSZWplY3RlZERvY3VtZW50EgoKAmlkGAEgASgJEioKBnJlYXNvbhgCIAEoDjIaLnJlcmFuay52MS5SZWplY3Rpb25SZWFzb24SDwoHbWVzc2FnZRgDIAEoCRINCgVpbmRleBgEIAEoBSI5ChZEZWxldGVEb2N1bWVudHNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSCwoDaWRzGAIgAygJIkEKF0RlbGV0ZURvY3VtZW50c1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAUSDwoHdmVyc2lvbhgCIAEoAyJPChJHZXREb2N1bWVudFJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIKCgJpZBgCIAEoCRIZChFyZXR1cm5fZW1iZWRkaW5ncxgDIAEoCCI8ChNHZXREb2N1bWVudFJlc3BvbnNlEiUKCGRvY3VtZW50GAEgASgLMhMucmVyYW5rLnYxLkRvY3VtZW50ImwKFExpc3REb2N1bWVudHNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSGQoRcmV0dXJuX2VtYmVkZGluZ3MYBCABKAgiWAoVTGlzdERvY3VtZW50c1Jlc3BvbnNlEiYKCWRvY3VtZW50cxgBIAMoCzITLnJlcmFuay52MS5Eb2N1bWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkicAoXQ3JlYXRlQ29sbGVjdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCRIqCgZmaWVsZHMYAiADKAsyGi5yZXJhbmsudjEuQ29sbGVjdGlvbkZpZWxkEhsKE2VtYmVkZGluZ19kaW1lbnNpb24YAyABKAUiRQoYQ3JlYXRlQ29sbGVjdGlvblJlc3BvbnNlEikKCmNvbGxlY3Rpb24YASABKAsyFS5yZXJhbmsudjEuQ29sbGVjdGlvbiInChdEZWxldGVDb2xsZWN0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIhoKGERlbGV0ZUNvbGxlY3Rpb25SZXNwb25zZSI/ChZMaXN0Q29sbGVjdGlvbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIl4KF0xpc3RDb2xsZWN0aW9uc1Jlc3BvbnNlEioKC2NvbGxlY3Rpb25zGAEgAygLMhUucmVyYW5rLnYxLkNvbGxlY3Rpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKv8BCg9SZWplY3Rpb25SZWFzb24SIAocUkVKRUNUSU9OX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFSkVDVElPTl9SRUFTT05fSU5WQUxJRF9JRBABEiEKHVJFSkVDVElPTl9SRUFTT05fRFVQTElDQVRFX0lEEAISGgoWUkVKRUNUSU9OX1JFQVNPTl9CTEFOSxADEh4KGlJFSkVDVElPTl9SRUFTT05fVE9PX0xBUkdFEAQSJgoiUkVKRUNUSU9OX1JFQVNPTl9JTlZBTElEX0VNQkVERElORxAFEiIKHlJFSkVDVElPTl9SRUFTT05fSU5WQUxJRF9GSUVMRBAGMpgFCg9Eb2N1bWVudFNlcnZpY2USYQoPSW1wb3J0RG9jdW1lbnRzEiEucmVyYW5rLnYxLkltcG9ydERvY3VtZW50c1JlcXVlc3QaIi5yZXJhbmsudjEuSW1wb3J0RG9jdW1lbnRzUmVzcG9uc2UiA5ACAigBMAESXQoPRGVsZXRlRG9jdW1lbnRzEiEucmVyYW5rLnYxLkRlbGV0ZURvY3VtZW50c1JlcXVlc3QaIi5yZXJhbmsudjEuRGVsZXRlRG9jdW1lbnRzUmVzcG9uc2UiA5ACAhJRCgtHZXREb2N1bWVudBIdLnJlcmFuay52MS5HZXREb2N1bWVudFJlcXVlc3QaHi5yZXJhbmsudjEuR2V0RG9jdW1lbnRSZXNwb25zZSIDkAIBElcKDUxpc3REb2N1bWVudHMSHy5yZXJhbmsudjEuTGlzdERvY3VtZW50c1JlcXVlc3QaIC5yZXJhbmsudjEuTGlzdERvY3VtZW50c1Jlc3BvbnNlIgOQAgESWwoQQ3JlYXRlQ29sbGVjdGlvbhIiLnJlcmFuay52MS5DcmVhdGVDb2xsZWN0aW9uUmVxdWVzdBojLnJlcmFuay52MS5DcmVhdGVDb2xsZWN0aW9uUmVzcG9uc2USWwoQRGVsZXRlQ29sbGVjdGlvbhIiLnJlcmFuay52MS5EZWxldGVDb2xsZWN0aW9uUmVxdWVzdBojLnJlcmFuay52MS5EZWxldGVDb2xsZWN0aW9uUmVzcG9uc2USXQoPTGlzdENvbGxlY3Rpb25zEiEucmVyYW5rLnYxLkxpc3RDb2xsZWN0aW9uc1JlcXVlc3QaIi5yZXJhbmsudjEuTGlzdENvbGxlY3Rpb25zUmVzcG9uc2UiA5ACAUJqChppby5naXRodWIucmVyYW5rZ2F0ZXdheS52MVABWkpnaXRodWIuY29tL3JlcmFuay1nYXRld2F5L3JlcmFuay1nYXRld2F5L2NsaWVudHMvZ28vZ2VuL3JlcmFuay92MTtyZXJhbmt2MWIGcHJvdG8z", [file_rerank_v1_collection, file_rerank_v1_document]);
 
 /**
  * Request message for `ImportDocuments`: one batch.
@@ -251,6 +251,78 @@ export const GetDocumentResponseSchema: GenMessage<GetDocumentResponse> = /*@__P
   messageDesc(file_rerank_v1_document_service, 6);
 
 /**
+ * Request message for `ListDocuments`.
+ *
+ * @generated from message rerank.v1.ListDocumentsRequest
+ */
+export type ListDocumentsRequest = Message<"rerank.v1.ListDocumentsRequest"> & {
+  /**
+   * Name of the collection. Empty: `default`. An unknown one is NOT_FOUND.
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+
+  /**
+   * How many documents are returned at most. 0: 100. More than 1000 is taken as 1000. Negative
+   * numbers are an error. A page of more than about 3 MiB is cut short, but has one at least.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * Empty for the first page, afterwards the `next_page_token` of the page before, of the same
+   * collection. Anything else is an error.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Whether the documents contain their vectors. Default: false.
+   *
+   * @generated from field: bool return_embeddings = 4;
+   */
+  returnEmbeddings: boolean;
+};
+
+/**
+ * Describes the message rerank.v1.ListDocumentsRequest.
+ * Use `create(ListDocumentsRequestSchema)` to create a new message.
+ */
+export const ListDocumentsRequestSchema: GenMessage<ListDocumentsRequest> = /*@__PURE__*/
+  messageDesc(file_rerank_v1_document_service, 7);
+
+/**
+ * Response message for `ListDocuments`.
+ *
+ * @generated from message rerank.v1.ListDocumentsResponse
+ */
+export type ListDocumentsResponse = Message<"rerank.v1.ListDocumentsResponse"> & {
+  /**
+   * The documents.
+   *
+   * @generated from field: repeated rerank.v1.Document documents = 1;
+   */
+  documents: Document[];
+
+  /**
+   * What to ask the next page with. Empty: this is the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message rerank.v1.ListDocumentsResponse.
+ * Use `create(ListDocumentsResponseSchema)` to create a new message.
+ */
+export const ListDocumentsResponseSchema: GenMessage<ListDocumentsResponse> = /*@__PURE__*/
+  messageDesc(file_rerank_v1_document_service, 8);
+
+/**
  * Request message for `CreateCollection`.
  *
  * @generated from message rerank.v1.CreateCollectionRequest
@@ -285,7 +357,7 @@ export type CreateCollectionRequest = Message<"rerank.v1.CreateCollectionRequest
  * Use `create(CreateCollectionRequestSchema)` to create a new message.
  */
 export const CreateCollectionRequestSchema: GenMessage<CreateCollectionRequest> = /*@__PURE__*/
-  messageDesc(file_rerank_v1_document_service, 7);
+  messageDesc(file_rerank_v1_document_service, 9);
 
 /**
  * Response message for `CreateCollection`.
@@ -306,7 +378,7 @@ export type CreateCollectionResponse = Message<"rerank.v1.CreateCollectionRespon
  * Use `create(CreateCollectionResponseSchema)` to create a new message.
  */
 export const CreateCollectionResponseSchema: GenMessage<CreateCollectionResponse> = /*@__PURE__*/
-  messageDesc(file_rerank_v1_document_service, 8);
+  messageDesc(file_rerank_v1_document_service, 10);
 
 /**
  * Request message for `DeleteCollection`.
@@ -327,7 +399,7 @@ export type DeleteCollectionRequest = Message<"rerank.v1.DeleteCollectionRequest
  * Use `create(DeleteCollectionRequestSchema)` to create a new message.
  */
 export const DeleteCollectionRequestSchema: GenMessage<DeleteCollectionRequest> = /*@__PURE__*/
-  messageDesc(file_rerank_v1_document_service, 9);
+  messageDesc(file_rerank_v1_document_service, 11);
 
 /**
  * Response message for `DeleteCollection`. It has nothing to say.
@@ -342,7 +414,7 @@ export type DeleteCollectionResponse = Message<"rerank.v1.DeleteCollectionRespon
  * Use `create(DeleteCollectionResponseSchema)` to create a new message.
  */
 export const DeleteCollectionResponseSchema: GenMessage<DeleteCollectionResponse> = /*@__PURE__*/
-  messageDesc(file_rerank_v1_document_service, 10);
+  messageDesc(file_rerank_v1_document_service, 12);
 
 /**
  * Request message for `ListCollections`.
@@ -372,7 +444,7 @@ export type ListCollectionsRequest = Message<"rerank.v1.ListCollectionsRequest">
  * Use `create(ListCollectionsRequestSchema)` to create a new message.
  */
 export const ListCollectionsRequestSchema: GenMessage<ListCollectionsRequest> = /*@__PURE__*/
-  messageDesc(file_rerank_v1_document_service, 11);
+  messageDesc(file_rerank_v1_document_service, 13);
 
 /**
  * Response message for `ListCollections`.
@@ -400,7 +472,7 @@ export type ListCollectionsResponse = Message<"rerank.v1.ListCollectionsResponse
  * Use `create(ListCollectionsResponseSchema)` to create a new message.
  */
 export const ListCollectionsResponseSchema: GenMessage<ListCollectionsResponse> = /*@__PURE__*/
-  messageDesc(file_rerank_v1_document_service, 12);
+  messageDesc(file_rerank_v1_document_service, 14);
 
 /**
  * Why a document was not stored. Values may be added.
@@ -519,6 +591,21 @@ export const DocumentService: GenService<{
     methodKind: "unary";
     input: typeof GetDocumentRequestSchema;
     output: typeof GetDocumentResponseSchema;
+  },
+  /**
+   * Lists the documents of a collection, in an order of the server's own.
+   *
+   * A document that is stored from the first page to the last is on exactly one of them. One that
+   * is stored, replaced or removed meanwhile may be missing, or be as it was before.
+   *
+   * Errors: INVALID_ARGUMENT; NOT_FOUND for an unknown collection; those of the service.
+   *
+   * @generated from rpc rerank.v1.DocumentService.ListDocuments
+   */
+  listDocuments: {
+    methodKind: "unary";
+    input: typeof ListDocumentsRequestSchema;
+    output: typeof ListDocumentsResponseSchema;
   },
   /**
    * Creates an empty collection.

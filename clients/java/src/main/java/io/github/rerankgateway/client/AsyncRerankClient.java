@@ -19,6 +19,8 @@ import io.github.rerankgateway.v1.ListBackendsRequest;
 import io.github.rerankgateway.v1.ListBackendsResponse;
 import io.github.rerankgateway.v1.ListCollectionsRequest;
 import io.github.rerankgateway.v1.ListCollectionsResponse;
+import io.github.rerankgateway.v1.ListDocumentsRequest;
+import io.github.rerankgateway.v1.ListDocumentsResponse;
 import io.github.rerankgateway.v1.RerankBatchRequest;
 import io.github.rerankgateway.v1.RerankBatchResponse;
 import io.github.rerankgateway.v1.RerankRequest;
@@ -131,6 +133,11 @@ public final class AsyncRerankClient implements AutoCloseable {
   /** As {@link RerankClient#getDocument}. */
   public CompletableFuture<GetDocumentResponse> getDocument(GetDocumentRequest request) {
     return calls.future(DocumentServiceGrpc.getGetDocumentMethod(), request);
+  }
+
+  /** As {@link RerankClient#listDocuments}. */
+  public CompletableFuture<ListDocumentsResponse> listDocuments(ListDocumentsRequest request) {
+    return calls.future(DocumentServiceGrpc.getListDocumentsMethod(), request);
   }
 
   /** As {@link RerankClient#deleteDocuments}. */

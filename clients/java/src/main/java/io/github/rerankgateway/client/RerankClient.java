@@ -19,6 +19,8 @@ import io.github.rerankgateway.v1.ListBackendsRequest;
 import io.github.rerankgateway.v1.ListBackendsResponse;
 import io.github.rerankgateway.v1.ListCollectionsRequest;
 import io.github.rerankgateway.v1.ListCollectionsResponse;
+import io.github.rerankgateway.v1.ListDocumentsRequest;
+import io.github.rerankgateway.v1.ListDocumentsResponse;
 import io.github.rerankgateway.v1.RerankBatchRequest;
 import io.github.rerankgateway.v1.RerankBatchResponse;
 import io.github.rerankgateway.v1.RerankRequest;
@@ -186,6 +188,11 @@ public final class RerankClient implements AutoCloseable {
   /** Brings one stored document. */
   public GetDocumentResponse getDocument(GetDocumentRequest request) {
     return calls.answer(DocumentServiceGrpc.getGetDocumentMethod(), request);
+  }
+
+  /** Lists a page of the documents of a collection. */
+  public ListDocumentsResponse listDocuments(ListDocumentsRequest request) {
+    return calls.answer(DocumentServiceGrpc.getListDocumentsMethod(), request);
   }
 
   /** Removes documents. Ids that are not stored are skipped. */

@@ -10,6 +10,7 @@ import io.github.rerankgateway.v1.GetDocumentRequest;
 import io.github.rerankgateway.v1.ImportDocumentsRequest;
 import io.github.rerankgateway.v1.ListBackendsRequest;
 import io.github.rerankgateway.v1.ListCollectionsRequest;
+import io.github.rerankgateway.v1.ListDocumentsRequest;
 import io.github.rerankgateway.v1.RerankBatchRequest;
 import io.github.rerankgateway.v1.RerankRequest;
 import io.github.rerankgateway.v1.SearchProgressiveRequest;
@@ -30,6 +31,8 @@ final class AsyncConformanceTest extends ConformanceTable {
           one(client.search(Json.only(requests, SearchRequest.newBuilder()).build()));
       case "rerank.v1.DocumentService/GetDocument" ->
           one(client.getDocument(Json.only(requests, GetDocumentRequest.newBuilder()).build()));
+      case "rerank.v1.DocumentService/ListDocuments" ->
+          one(client.listDocuments(Json.only(requests, ListDocumentsRequest.newBuilder()).build()));
       case "rerank.v1.DocumentService/DeleteDocuments" ->
           one(
               client.deleteDocuments(

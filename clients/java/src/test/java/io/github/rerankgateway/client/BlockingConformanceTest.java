@@ -10,6 +10,7 @@ import io.github.rerankgateway.v1.GetDocumentRequest;
 import io.github.rerankgateway.v1.ImportDocumentsRequest;
 import io.github.rerankgateway.v1.ListBackendsRequest;
 import io.github.rerankgateway.v1.ListCollectionsRequest;
+import io.github.rerankgateway.v1.ListDocumentsRequest;
 import io.github.rerankgateway.v1.RerankBatchRequest;
 import io.github.rerankgateway.v1.RerankRequest;
 import io.github.rerankgateway.v1.SearchProgressiveRequest;
@@ -28,6 +29,9 @@ final class BlockingConformanceTest extends ConformanceTable {
           List.of(client.search(Json.only(requests, SearchRequest.newBuilder()).build()));
       case "rerank.v1.DocumentService/GetDocument" ->
           List.of(client.getDocument(Json.only(requests, GetDocumentRequest.newBuilder()).build()));
+      case "rerank.v1.DocumentService/ListDocuments" ->
+          List.of(
+              client.listDocuments(Json.only(requests, ListDocumentsRequest.newBuilder()).build()));
       case "rerank.v1.DocumentService/DeleteDocuments" ->
           List.of(
               client.deleteDocuments(
