@@ -6,10 +6,17 @@ from dataclasses import dataclass, replace
 
 from gateway import report
 from gateway.backends.errors import BackendError
-from gateway.backends.scorer import CacheWish, Candidate, Scorer, ScoreRequest
+from gateway.backends.scorer import (
+    CacheWish,
+    Candidate,
+    Payer,
+    Scorer,
+    ScoreRequest,
+)
+from gateway.backends.unpaid import QuotaExceeded
 from gateway.contract import Rerank, Reranked
 from gateway.departures import Departures
-from gateway.errors import RerankFailed, UnknownRoute
+from gateway.errors import RerankFailed, UnknownRoute, UsedUp
 from gateway.observing import UNOBSERVED, Observer
 
 
@@ -160,6 +167,7 @@ class Reranking:
             lookup=ask.lookup,
             space=ask.space,
             caller=ask.caller,
+            payer=Payer("", ask.labels) if ask.labels else None,
             takes_partial=route.takes_partial,
             passages=route.passages,
         )
@@ -174,6 +182,7 @@ class Reranking:
                 fallen.execution,
                 transient=error.transient,
                 retry_after_s=error.retry_after_s,
+                quota=_quota(error),
             ) from error
         return report.scored(
             ask,
@@ -196,6 +205,12 @@ class Reranking:
 
 def _timeout_s(ask: Rerank, route: Route) -> float:
     return route.timeout_s if ask.timeout_s is None else ask.timeout_s
+
+
+def _quota(error: BackendError) -> UsedUp | None:
+    if isinstance(error, QuotaExceeded):
+        return UsedUp(error.quota, error.limit)
+    return None
 
 
 def _since(began: float) -> float:

@@ -62,7 +62,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The shape of what is watched, for types alone.
     "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
     "discovery": {"backends", "events"},
-    "layers": {"layers", "backends", "ranking", "events", "observing", "concurrency"},
+    # Who pays, and for what; written down in a file or in Redis.
+    "tenants": {"tenants", "backends", "events", "concurrency"},
+    "identity": {"identity"},
+    "layers": {
+        "layers",
+        "backends",
+        "ranking",
+        "events",
+        "observing",
+        "concurrency",
+        "identity.caller",
+        "tenants.amounts",
+        "tenants.metering",
+        "tenants.tenants",
+    },
     **{
         name: {
             "backends",
@@ -95,6 +109,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "settings": {
         "settings",
+        "backends.billing",
         "backends.dialect",
         "backends.dialects",
         "backends.endpoint",
@@ -146,6 +161,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "settings",
         "siblings",
         "telemetry",
+        "tenants",
         *USE_CASES,
     },
     # Starts processes, and serves nothing: what they do is none of its business.
@@ -170,6 +186,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "server",
         "settings",
         "siblings",
+        "tenants",
         "workers",
     },
     "__main__": {"cli"},
@@ -205,7 +222,7 @@ HOMES: dict[str, set[str]] = {
     "pyarrow": {"retrieval.lance"},
     "pydantic": {"faces", "settings"},
     "pydantic_core": {"faces", "settings"},
-    "redis": {"layers.redis_memory"},
+    "redis": {"layers.redis_memory", "tenants.redis_ledger"},
     "rerank": {"rpc", "faces", "server", "cli", "telemetry"},
     "rich": {"cli"},
     "tei": {

@@ -17,7 +17,7 @@ from gateway.backends.dialect import Refusal
 from gateway.backends.errors import BackendError, Internal, Malformed, Unavailable
 from gateway.backends.reading import ContractBrokenError, Json
 from gateway.backends.refusal import by_status
-from gateway.backends.transport import TRANSPORT_ERRORS, read, send
+from gateway.backends.transport import TRANSPORT_ERRORS, may_have_arrived, read, send
 
 T = TypeVar("T")
 
@@ -129,7 +129,9 @@ class Poster:
         except TRANSPORT_ERRORS as error:
             # The cause names it; httpx-aiohttp calls a refused connection a timeout.
             cause = type(error.__cause__ or error).__name__
-            raise Unavailable(self._backend, f"no answer ({cause})") from error
+            lost = may_have_arrived(error)
+            detail = f"no answer ({cause})"
+            raise Unavailable(self._backend, detail, lost=lost) from error
         headers = {key.lower(): value for key, value in response.headers.items()}
         self._wire.received(response.status_code, headers)
         if response.status_code != _OK:

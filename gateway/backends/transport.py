@@ -21,6 +21,13 @@ _reused: ContextVar[bool] = ContextVar("connection_reused", default=False)
 TRANSPORT_ERRORS = (httpx.TransportError, aiohttp.ClientError, OSError)
 """Everything that a broken connection or an answer that is no HTTP can raise."""
 
+# httpx-aiohttp calls every lost connection a timeout while connecting: the cause is right.
+_NOT_CONNECTED = (
+    httpx.ConnectError,
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+)
+
 
 def open_transport() -> httpx.AsyncBaseTransport:
     """Make a pool of connections to one backend; `aclose` closes them.
@@ -71,6 +78,13 @@ async def send(
         if not _reused.get():
             raise
         return await transport.handle_async_request(request)
+
+
+def may_have_arrived(error: BaseException) -> bool:
+    """Tell whether a request that ended so may have reached its server."""
+    return not isinstance(error, _NOT_CONNECTED) and not isinstance(
+        error.__cause__, _NOT_CONNECTED
+    )
 
 
 async def read(response: httpx.Response, max_bytes: int) -> bytes | None:

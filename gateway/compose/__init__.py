@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from gateway.backends.dialects import GRPC_DIALECTS
+from gateway.backends.scorer import Scorer
 from gateway.backends.transport import open_transport
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
@@ -15,11 +16,13 @@ from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import NO_MEMORIES, Memories, memories
+from gateway.compose.metering import metering
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.compose.stack import Leaf, Surroundings, stack
 from gateway.events import Emit, Event
 from gateway.inspecting import Inspecting, Watch
+from gateway.layers.admission import Admission
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Reranking, Reserve, Route
 from gateway.searching import Searching, SearchRoute
@@ -33,6 +36,7 @@ from gateway.siblings import ALONE, Siblings
 from gateway.storing import Storing, StoringLimits
 from gateway.telemetry.running import Running as Telemetry
 from gateway.telemetry.running import telemetry
+from gateway.tenants.metering import Metering
 
 __all__ = ["NO_MEMORIES", "Gateway", "Leaf", "Surroundings", "gateway", "stack"]
 
@@ -65,6 +69,7 @@ async def gateway(
 
     Raises:
         AddressError: It cannot listen where it should.
+        LedgerUnusable: Tenants are configured, and what they use cannot be written down.
 
     """
     if siblings.count > 1:
@@ -97,6 +102,9 @@ async def gateway(
             observer=told.observer,
             wire=told.wire,
             siblings=siblings,
+            metering=await metering(
+                settings, siblings=siblings, emit=tell, parts=parts
+            ),
         )
         backends = {
             name: await _backend(name, backend, around, parts)
@@ -112,7 +120,7 @@ async def gateway(
             least_s=settings.server.reserve_least_s,
         )
         reranking = Reranking(
-            routes=_routes(settings, backends),
+            routes=_routes(settings, backends, around.metering),
             reserve=reserve,
             observer=told.observer,
         )
@@ -144,6 +152,7 @@ async def gateway(
             reserve=reserve,
             settings=settings.server,
             max_answer_bytes=settings.cache.max_answer_bytes,
+            labels=tuple(sorted(settings.ledger.labels)),
             observer=told.observer,
             emit=tell,
             siblings=siblings,
@@ -190,7 +199,14 @@ def _used(settings: Settings) -> set[str]:
     return {name for route in settings.routes.values() for name in route.backends}
 
 
-def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
+def _routes(
+    settings: Settings, backends: dict[str, Built], metered: Metering | None
+) -> dict[str, Route]:
+    def admitted(scorer: Scorer) -> Scorer:
+        if metered is None:
+            return scorer
+        return Admission(scorer, tenants=metered.tenants, emit=metered.emit)
+
     min_scores = {
         name: backend.min_score
         for name, backend in settings.backends.items()
@@ -198,7 +214,10 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
     }
     return {
         name: Route(
-            scorer=Fallback(tuple(backends[each].scorer for each in route.backends)),
+            # Above Fallback: another backend is no way round a tenant's rate.
+            scorer=admitted(
+                Fallback(tuple(backends[each].scorer for each in route.backends))
+            ),
             backends=tuple(route.backends),
             timeout_s=route.timeout_s,
             top_k=route.top_k,

@@ -11,6 +11,7 @@ from gateway.rpc.options import (
     check_instruction,
     check_labels,
     check_vector,
+    kept_labels,
     positive_s,
     read_cache,
 )
@@ -27,6 +28,8 @@ class Limits:
     max_documents: int
     max_document_bytes: int
     max_query_bytes: int
+    labels: tuple[str, ...] = ()
+    """Those of its labels that are kept, in order; of the others nothing is."""
 
 
 def read_rerank(
@@ -75,6 +78,7 @@ def read_rerank(
         instruction=message.instruction,
         cache=cache,
         keep_order=message.failure_policy != options_pb2.FAILURE_POLICY_FAIL,
+        labels=kept_labels(message.labels, limits.labels),
     )
 
 

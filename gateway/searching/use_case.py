@@ -156,6 +156,7 @@ class Searching:
                 lookup=self._lookup(ask, course, places),
                 space=course.found.space,
                 caller=ask.caller,
+                labels=ask.labels,
             )
         )
 

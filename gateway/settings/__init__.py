@@ -14,6 +14,7 @@ from gateway.settings.models import (
 from gateway.settings.server import ServerSettings
 from gateway.settings.sources import load
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
+from gateway.settings.tenants import LedgerSettings, PriceSettings, TenantSettings
 
 __all__ = [
     "LOCAL",
@@ -22,13 +23,16 @@ __all__ = [
     "EmbedderSettings",
     "Export",
     "HttpSettings",
+    "LedgerSettings",
     "LogSettings",
+    "PriceSettings",
     "RetrievalSettings",
     "RouteSettings",
     "ServerSettings",
     "Settings",
     "SettingsError",
     "TelemetrySettings",
+    "TenantSettings",
     "checked",
     "load",
 ]

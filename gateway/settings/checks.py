@@ -25,8 +25,13 @@ from gateway.settings.models import (
 from gateway.settings.server import ServerSettings, host_and_port
 from gateway.settings.service_checks import cache_problems, embedder_problems
 from gateway.settings.telemetry import TelemetrySettings
+from gateway.settings.tenant_checks import (
+    DEFAULT_ROUTE,
+    ledger_problems,
+    tenant_problems,
+)
+from gateway.settings.tenants import LedgerSettings, TenantSettings
 
-_DEFAULT_ROUTE = "default"
 # Filled in by us; a configuration that names them would bypass what they stand for.
 _OURS = ("api_key", "key", "password", "problem")
 _OURS_OF_TELEMETRY = ("traces", "metrics", "logs", "capture_content")
@@ -83,13 +88,15 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     problems += _address_problems(settings)
     problems += embedder_problems(settings.embedder)
     problems += cache_problems(settings.cache)
+    problems += tenant_problems(settings)
+    problems += ledger_problems(settings.ledger)
     if problems:
         # One for each path: what is wrong is not missing as well.
         first: dict[str, str] = {}
         for problem in problems:
             first.setdefault(problem.partition(": ")[0], problem)
         raise SettingsError(tuple(first.values()))
-    routes = {_DEFAULT_ROUTE: RouteSettings(), **settings.routes}
+    routes = {DEFAULT_ROUTE: RouteSettings(), **settings.routes}
     backends = {LOCAL: BackendSettings(dialect=LOCAL), **settings.backends}
     return settings.model_copy(update={"routes": routes, "backends": backends})
 
@@ -123,6 +130,7 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
         *((path, section, _OURS) for path, section in sections.items()),
         ("embedder", _section(raw, "embedder"), _OURS),
         ("cache", _section(raw, "cache"), _OURS),
+        ("ledger", _section(raw, "ledger"), _OURS),
         ("telemetry", _section(raw, "telemetry"), _OURS_OF_TELEMETRY),
     ):
         for key in ours:
@@ -147,6 +155,11 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
         embedder=_valid(EmbedderSettings, _section(raw, "embedder")),
         cache=_valid(CacheSettings, _section(raw, "cache")),
         telemetry=_valid(TelemetrySettings, _section(raw, "telemetry")),
+        tenants={
+            name: _valid(TenantSettings, section)
+            for name, section in _sections(raw, "tenants").items()
+        },
+        ledger=_valid(LedgerSettings, _section(raw, "ledger")),
     )
 
 

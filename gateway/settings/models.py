@@ -11,6 +11,12 @@ from gateway.settings.http import HttpSettings
 from gateway.settings.section import MIB, Count, Seconds, Section, Share
 from gateway.settings.server import ServerSettings
 from gateway.settings.telemetry import LogSettings, TelemetrySettings
+from gateway.settings.tenants import (
+    LedgerSettings,
+    PriceSettings,
+    TenantName,
+    TenantSettings,
+)
 
 LOCAL = "local"
 """The dialect of what runs in this process, and the name of the built-in scorer."""
@@ -214,6 +220,9 @@ class BackendSettings(Section):
     """Whether traces go on in it, by the header `traceparent`; unset: where its operator
     runs it, and not with a vendor."""
 
+    price: PriceSettings | None = None
+    """What it costs; unset: nobody knows."""
+
     api_key: SecretStr | None = Field(default=None, exclude=True)
     """The key itself: read from its place, never from the configuration."""
     problem: str = ""
@@ -247,6 +256,8 @@ class Settings(Section):
     embedder: EmbedderSettings = EmbedderSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     logs: LogSettings = LogSettings()
+    tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
+    ledger: LedgerSettings = LedgerSettings()
 
     @property
     def reranking_only(self) -> "Settings":
