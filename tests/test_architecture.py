@@ -222,7 +222,12 @@ HOMES: dict[str, set[str]] = {
     "pyarrow": {"retrieval.lance"},
     "pydantic": {"faces", "settings"},
     "pydantic_core": {"faces", "settings"},
-    "redis": {"layers.redis_memory", "tenants.redis_ledger"},
+    "redis": {
+        "layers.redis_memory",
+        "tenants.redis_ledger",
+        "tenants.redis_names",
+        "tenants.redis_reading",
+    },
     "rerank": {"rpc", "faces", "server", "cli", "telemetry"},
     "rich": {"cli"},
     "tei": {

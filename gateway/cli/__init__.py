@@ -52,8 +52,9 @@ def _add_others() -> None:
     from gateway.cli.importing import import_
     from gateway.cli.rerank import rerank
     from gateway.cli.search import search
+    from gateway.cli.usage import usage
 
-    for command in (check, backends, rerank, search, collections, evaluate):
+    for command in (check, backends, rerank, search, collections, evaluate, usage):
         app.command()(command)
     app.command("import")(import_)
 

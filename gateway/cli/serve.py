@@ -51,6 +51,7 @@ def serve(
     )
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
+    from gateway.tenants.ledger import LedgerUnusable
     from gateway.workers.cores import can_share_a_port, workers_by_default
     from gateway.workers.supervising import CannotServe
 
@@ -64,7 +65,7 @@ def serve(
                     runner.run(_serve(settings))
             else:
                 asyncio.run(_supervise(settings, count))
-    except (AddressError, CannotServe) as error:
+    except (AddressError, CannotServe, LedgerUnusable) as error:
         fail(str(error))
 
 

@@ -9,7 +9,6 @@ and `used`, which adds both up by backend, for quotas.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,22 +20,19 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from gateway.concurrency import in_the_background
 from gateway.tenants import redis_scripts as scripts
 from gateway.tenants.amounts import NOTHING, Amount, money_in_words
 from gateway.tenants.amounts import search_units_in_words as in_units
 from gateway.tenants.ledger import (
-    MOST_LABELS,
-    OTHER,
     Account,
     Excess,
     LedgerUnusable,
-    Line,
     Reservation,
 )
 from gateway.tenants.limits import Daily, Quota
+from gateway.tenants.redis_names import FAILURES, bounds_of, keys_of, named
 
 # A call that is not settled by then has lost its gateway.
 _LOST_AFTER_S = 300.0
@@ -44,10 +40,6 @@ _LOST_AFTER_S = 300.0
 _AGAIN_S = 0.5
 _LAST_S = 2.0
 _MOST_OWED = 100_000
-
-_FAILURES = (RedisError, OSError, EOFError, ValueError)
-
-_COLUMNS = ("calls", "search_units", "tokens", "cost", "unpriced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +95,7 @@ class RedisLedger:
         async with self._client:
             try:
                 await self._client.ping()
-            except _FAILURES as error:
+            except FAILURES as error:
                 message = f"ledger: {type(error).__name__}"
                 raise LedgerUnusable(message) from error
             async with in_the_background(self._write_on()):
@@ -123,17 +115,17 @@ class RedisLedger:
         limits = (quota.calls, quota.search_units, quota.tokens, daily.budget)
         arguments = [
             reservation.id,
-            *_named(account),
+            *named(account),
             *amount,
             *("" if each is None else each for each in limits),
             int(time.time() + _LOST_AFTER_S),
             int(time.time()),
             self._keep_s,
-            *_bounds(account),
+            *bounds_of(account),
         ]
         try:
-            over = await self._reserve(keys=_keys(account), args=arguments)
-        except _FAILURES as error:
+            over = await self._reserve(keys=keys_of(account), args=arguments)
+        except FAILURES as error:
             # It may be kept back all the same, and is given back then.
             self.settle(reservation, NOTHING, estimated=False)
             message = f"ledger: {type(error).__name__}"
@@ -154,19 +146,24 @@ class RedisLedger:
         self, reservation: Reservation, amount: Amount, *, estimated: bool
     ) -> None:
         """Have a call settled."""
-        arguments = (
+        arguments: Sequence[str | int] = (
             reservation.id,
-            *_named(reservation.account),
+            *named(reservation.account),
             *amount,
             amount.calls if estimated else 0,
             self._keep_s,
-            *_bounds(reservation.account),
+            *bounds_of(reservation.account),
         )
         self._owe(_Owed(reservation.account, self._settle, arguments, again=True))
 
     def save(self, account: Account, amount: Amount) -> None:
         """Have a saving noted."""
-        arguments = (*_named(account), *amount, self._keep_s, *_bounds(account))
+        arguments: Sequence[str | int] = (
+            *named(account),
+            *amount,
+            self._keep_s,
+            *bounds_of(account),
+        )
         self._owe(_Owed(account, self._save, arguments, again=False))
 
     def _owe(self, owed: _Owed) -> None:
@@ -179,15 +176,20 @@ class RedisLedger:
         while True:
             owed = await self._owed.get()
             try:
-                while not await self._written(owed) and owed.again:
-                    await asyncio.sleep(_AGAIN_S)
+                await self._write(owed)
             finally:
                 self._owed.task_done()
 
+    async def _write(self, owed: _Owed) -> None:
+        while True:
+            if await self._written(owed) or not owed.again:
+                return
+            await asyncio.sleep(_AGAIN_S)
+
     async def _written(self, owed: _Owed) -> bool:
         try:
-            await owed.script(keys=_keys(owed.account), args=owed.arguments)
-        except _FAILURES as error:
+            await owed.script(keys=keys_of(owed.account), args=owed.arguments)
+        except FAILURES as error:
             self._tell(f"ledger: {type(error).__name__}")
             return False
         return True
@@ -199,110 +201,3 @@ class RedisLedger:
         except TimeoutError:
             left = self._owed.qsize() + 1
             self._tell(f"ledger: {left} settlements were not written before the end")
-
-
-async def read_shared_ledger(
-    url: str, *, timeout_s: float, day: str, tenant: str | None
-) -> list[Line]:
-    """Read what was used.
-
-    Args:
-        url: With a password if it needs one.
-        timeout_s: How long one answer may take.
-        day: Which day.
-        tenant: Whose; None: everybody's.
-
-    Raises:
-        LedgerUnusable: It cannot be read.
-
-    """
-    client = Redis.from_url(
-        url,
-        protocol=2,
-        decode_responses=True,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-    )
-    async with client:
-        try:
-            names: set[str] = await client.smembers(  # type: ignore[misc]  # half typed
-                _tenants_on(day)
-            )
-            lines: list[Line] = []
-            for name in sorted(names):
-                if tenant in (None, name):
-                    account = Account(day, name, "")
-                    spent, reserved, _ = _keys(account)[:3]
-                    lines += _lines(
-                        account,
-                        await client.hgetall(spent),  # type: ignore[misc]  # half typed
-                        await client.hgetall(reserved),  # type: ignore[misc]  # half typed
-                    )
-        except _FAILURES as error:
-            message = f"ledger: {type(error).__name__}"
-            raise LedgerUnusable(message) from error
-    return lines
-
-
-def _lines(
-    whose: Account, spent: dict[str, str], reserved: dict[str, str]
-) -> list[Line]:
-    numbers: dict[str, dict[str, int]] = {}
-    for field, value in spent.items():
-        named, _, column = field.rpartition("|")
-        numbers.setdefault(named, {})[column] = int(value)
-    kept: dict[str, Amount] = {}
-    for text in reserved.values():
-        one = json.loads(text)
-        amount = Amount(*map(int, one["amount"]))
-        kept[one["account"]] = kept.get(one["account"], NOTHING).plus(amount)
-    lines = []
-    for named in sorted({*numbers, *kept}):
-        backend, _, labels = named.partition("|")
-        of = numbers.get(named, {})
-        words = json.loads(labels)
-        lines.append(
-            Line(
-                Account(
-                    whose.day,
-                    whose.tenant,
-                    backend,
-                    tuple(zip(words[::2], words[1::2], strict=True)),
-                ),
-                spent=Amount(*(of.get(each, 0) for each in _COLUMNS)),
-                estimated=of.get("estimated", 0),
-                reserved=kept.get(named, NOTHING),
-                saved=Amount(*(of.get(f"saved_{each}", 0) for each in _COLUMNS)),
-            )
-        )
-    return lines
-
-
-def _keys(account: Account) -> list[str]:
-    day = f"rerank-ledger:{account.day}:{account.tenant}"
-    return [
-        f"{day}:spent",
-        f"{day}:reserved",
-        f"{day}:used",
-        _tenants_on(account.day),
-    ]
-
-
-def _tenants_on(day: str) -> str:
-    return f"rerank-ledger:{day}"
-
-
-def _named(account: Account) -> tuple[str, str, str, str]:
-    """Name the tenant, the backend, and the account with its labels and with others."""
-    words = [word for label in account.labels for word in label]
-    other = [word for name, _ in account.labels for word in (name, OTHER)]
-    return (
-        account.tenant,
-        account.backend,
-        f"{account.backend}|{json.dumps(words)}",
-        f"{account.backend}|{json.dumps(other)}",
-    )
-
-
-def _bounds(account: Account) -> tuple[int, ...]:
-    return (MOST_LABELS if account.labels else 0,)
