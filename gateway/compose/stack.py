@@ -24,6 +24,7 @@ from gateway.layers.latency import Latency
 from gateway.layers.limit import Limit
 from gateway.layers.metered import Metered
 from gateway.layers.passages import Passages
+from gateway.layers.prepaid import Prepaid
 from gateway.layers.record import Record
 from gateway.layers.retry import Retry
 from gateway.layers.savings import Savings
@@ -166,6 +167,10 @@ def stack(
         # Retry and Hedge: only the failed or late chunk is. Above Limit: the chunks of
         # one request count as the calls that they are.
         scorer = Chunk(scorer, facts=facts, reserve_s=_PARTIAL_RESERVE_S)
+        if meter:
+            # Above Chunk: all parts of a request can be paid, or none is asked for. Below
+            # Passages: each of these is a document that costs.
+            scorer = Prepaid(scorer, facts=facts, meter=meter)
     if not leaf.listwise:
         # Above Chunk: passages count as the documents that they are for the backend.
         scorer = Passages(scorer)

@@ -5,6 +5,7 @@ SQLite and in Redis as well. Prices have at most three decimals, and are of a th
 million things, so that the price of a thing is a whole number of billionths.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Final, NamedTuple
@@ -46,6 +47,11 @@ class Amount(NamedTuple):
 
 
 NOTHING: Final = Amount()
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """Add any number of them up."""
+    return Amount(*map(sum, zip(NOTHING, *amounts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

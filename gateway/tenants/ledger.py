@@ -6,7 +6,7 @@ quota allows, but for what a vendor bills beyond the estimate. What was reserved
 that died is settled with its estimate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -75,9 +75,11 @@ class Ledger(Protocol):
     """Where usage is written down."""
 
     async def reserve(
-        self, account: Account, amount: Amount, daily: Daily
-    ) -> Reservation | Excess:
-        """Keep something back for a call, durably, or say which quota forbids it.
+        self, account: Account, amounts: Sequence[Amount], daily: Daily
+    ) -> Sequence[Reservation] | Excess:
+        """Keep something back for each of some calls, durably, or say what forbids it.
+
+        For all of them or for none.
 
         Raises:
             LedgerUnusable: It cannot be written down.

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from gateway.tenants import ledger_sql as sql
-from gateway.tenants.amounts import NOTHING, Amount, money_in_words
+from gateway.tenants.amounts import NOTHING, Amount, money_in_words, total
 from gateway.tenants.amounts import search_units_in_words as in_units
 from gateway.tenants.ledger import (
     MOST_LABELS,
@@ -42,9 +42,10 @@ _LOOKS_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Keep something back."""
+    """Keep something back for some calls of one account."""
 
-    reservation: Reservation
+    account: Account
+    reservations: Sequence[Reservation]
     daily: Daily
 
 
@@ -129,24 +130,29 @@ class LedgerFile:
 
     def _step(self, step: Step) -> Excess | None:
         match step:
-            case Reserve(reservation, daily):
-                return self._reserve(reservation, daily)
+            case Reserve(account, reservations, daily):
+                return self._reserve(account, reservations, daily)
             case Settle(reservation, amount, estimated):
                 self._settle(reservation, amount, estimated=estimated)
             case Save(account, amount):
                 self._add(account, NOTHING, 0, saved=amount)
         return None
 
-    def _reserve(self, reservation: Reservation, daily: Daily) -> Excess | None:
-        account, amount = reservation.account, reservation.amount
+    def _reserve(
+        self, account: Account, reservations: Sequence[Reservation], daily: Daily
+    ) -> Excess | None:
+        amount = total(each.amount for each in reservations)
         if account.day > self._last_day:
             self._last_day = account.day
             self._forget(account.day)
         if excess := self._excess(account, amount, daily):
             return excess
-        self._connection.execute(
+        self._connection.executemany(
             sql.RESERVE,
-            (reservation.id, self._owner.name, *written(account), *amount),
+            [
+                (each.id, self._owner.name, *written(account), *each.amount)
+                for each in reservations
+            ],
         )
         return None
 

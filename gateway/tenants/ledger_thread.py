@@ -93,20 +93,24 @@ class LedgerThread:
             self._owner.close()
 
     async def reserve(
-        self, account: Account, amount: Amount, daily: Daily
-    ) -> Reservation | Excess:
+        self, account: Account, amounts: Sequence[Amount], daily: Daily
+    ) -> Sequence[Reservation] | Excess:
         """Keep something back, and return when that is written."""
-        name = f"{self._owner.name}-{next(self._numbers)}"
-        reservation = Reservation(name, account, amount)
+        owner = self._owner.name
+        kept = [
+            Reservation(f"{owner}-{next(self._numbers)}", account, amount)
+            for amount in amounts
+        ]
         done: asyncio.Future[Excess | None] = self._loop.create_future()
-        self._wishes.put(_Wish(Reserve(reservation, daily), done))
+        self._wishes.put(_Wish(Reserve(account, kept, daily), done))
         try:
             excess = await done
         except asyncio.CancelledError:
             # It may be written already, or still will be: after that it is taken back.
-            self.settle(reservation, NOTHING, estimated=False)
+            for each in kept:
+                self.settle(each, NOTHING, estimated=False)
             raise
-        return excess or reservation
+        return excess or kept
 
     def settle(
         self, reservation: Reservation, amount: Amount, *, estimated: bool

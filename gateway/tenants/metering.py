@@ -1,6 +1,8 @@
 """What one backend's calls cost, reserved and settled: what the layers share."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from gateway.backends.billing import Billing
@@ -20,6 +22,9 @@ from gateway.tenants.limits import GATEWAY, UNLIMITED
 from gateway.tenants.tenants import Tenants
 
 _GATEWAY = Payer(GATEWAY)
+
+_kept: ContextVar[list[Reservation] | None] = ContextVar("kept_back", default=None)
+"""For calls that are still to be made for one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +61,51 @@ class Meter:
         self._price = price
 
     async def reserve(self, request: ScoreRequest) -> Reservation:
-        """Keep back what a call will probably cost.
+        """Keep back what a call will probably cost, unless that was done before.
 
         Raises:
             QuotaExceeded: The tenant may not use so much today.
             LedgerFailed: It cannot be written down.
 
         """
+        amount = self.estimate(request.query, request.documents)
+        if kept := _take(amount):
+            return kept
+        (kept,) = await self._reserve(request, [amount])
+        return kept
+
+    @asynccontextmanager
+    async def prepaid(
+        self, request: ScoreRequest, calls: Iterable[Iterable[Candidate]]
+    ) -> AsyncIterator[None]:
+        """Keep back what several calls will cost, which are made within the block.
+
+        Raises:
+            QuotaExceeded: The tenant may not use so much today.
+            LedgerFailed: It cannot be written down.
+
+        """
+        amounts = [self.estimate(request.query, documents) for documents in calls]
+        kept = list(await self._reserve(request, amounts))
+        token = _kept.set(kept)
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+            for each in kept:  # for which no call was made
+                self.release(each)
+            kept.clear()
+
+    async def _reserve(
+        self, request: ScoreRequest, amounts: Sequence[Amount]
+    ) -> Sequence[Reservation]:
         metering = self._metering
         payer = request.payer or _GATEWAY
         is_own = payer is _GATEWAY
         limits = UNLIMITED if is_own else metering.tenants.limits(payer.tenant)
         account = metering.account(payer, self._backend)
-        amount = self.estimate(request.query, request.documents)
         try:
-            kept = await metering.ledger.reserve(account, amount, limits.daily)
+            kept = await metering.ledger.reserve(account, amounts, limits.daily)
         except LedgerUnusable as error:
             raise LedgerFailed(self._backend, "the ledger cannot be written") from error
         if isinstance(kept, Excess):
@@ -130,3 +165,12 @@ class Meter:
                 cost=amount.cost / 1e9,
             )
         )
+
+
+def _take(amount: Amount) -> Reservation | None:
+    """Take what was kept back for a call that costs just as much, if anything was."""
+    kept = _kept.get() or []
+    for place, each in enumerate(kept):
+        if each.amount == amount:
+            return kept.pop(place)
+    return None

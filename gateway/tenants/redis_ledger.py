@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 
 from gateway.concurrency import in_the_background
 from gateway.tenants import redis_scripts as scripts
-from gateway.tenants.amounts import NOTHING, Amount, money_in_words
+from gateway.tenants.amounts import NOTHING, Amount, money_in_words, total
 from gateway.tenants.amounts import search_units_in_words as in_units
 from gateway.tenants.ledger import (
     Account,
@@ -105,34 +105,35 @@ class RedisLedger:
                     await self._write_the_last()
 
     async def reserve(
-        self, account: Account, amount: Amount, daily: Daily
-    ) -> Reservation | Excess:
+        self, account: Account, amounts: Sequence[Amount], daily: Daily
+    ) -> Sequence[Reservation] | Excess:
         """Keep something back, in one round trip."""
-        reservation = Reservation(
-            f"{self._name}-{next(self._numbers)}", account, amount
-        )
+        reservations = [
+            Reservation(f"{self._name}-{next(self._numbers)}", account, amount)
+            for amount in amounts
+        ]
         quota = daily.quotas.get(account.backend, Quota())
         limits = (quota.calls, quota.search_units, quota.tokens, daily.budget)
         arguments = [
-            reservation.id,
             *named(account),
-            *amount,
+            *total(amounts),
             *("" if each is None else each for each in limits),
             int(time.time() + _LOST_AFTER_S),
             int(time.time()),
             self._keep_s,
             *bounds_of(account),
+            *(part for each in reservations for part in (each.id, *each.amount)),
         ]
         try:
             over = await self._reserve(keys=keys_of(account), args=arguments)
         except FAILURES as error:
             # It may be kept back all the same, and is given back then.
-            self.settle(reservation, NOTHING, estimated=False)
+            self._release(reservations)
             message = f"ledger: {type(error).__name__}"
             self._tell(message)
             raise LedgerUnusable(message) from error
         except asyncio.CancelledError:
-            self.settle(reservation, NOTHING, estimated=False)
+            self._release(reservations)
             raise
         if over == "cost":
             return Excess("daily_budget", money_in_words(daily.budget or 0))
@@ -140,7 +141,11 @@ class RedisLedger:
             most = getattr(quota, over)
             in_words = in_units(most) if over == "search_units" else str(most)
             return Excess(f"daily.{account.backend}.{over}", in_words)
-        return reservation
+        return reservations
+
+    def _release(self, reservations: Sequence[Reservation]) -> None:
+        for each in reservations:
+            self.settle(each, NOTHING, estimated=False)
 
     def settle(
         self, reservation: Reservation, amount: Amount, *, estimated: bool

@@ -43,17 +43,18 @@ end
 RESERVE = (
     _COMMON
     + """
-local id, tenant, backend, named = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local amount = {ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]}
-local limits = {ARGV[11], ARGV[12], ARGV[13], ARGV[14]}
-local lost_at, now, keep_s, most = ARGV[15], tonumber(ARGV[16]), ARGV[17], ARGV[18]
+local tenant, backend, named = ARGV[1], ARGV[2], ARGV[3]
+local amount = {ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]}
+local limits = {ARGV[10], ARGV[11], ARGV[12], ARGV[13]}
+local lost_at, now, keep_s, most = ARGV[14], tonumber(ARGV[15]), ARGV[16], ARGV[17]
+local FIRST = 18
 
 -- Who has not settled for so long never will: the estimate stands.
 if now >= tonumber(redis.call('HGET', KEYS[3], 'looked') or '0') + 10 then
   redis.call('HSET', KEYS[3], 'looked', now)
-  for lost, text in pairs(redis.call('HGETALL', KEYS[2])) do
-    local kept = lost % 2 == 0 and cjson.decode(text)
-    if kept and tonumber(kept.lost_at) < now then
+  for _, text in ipairs(redis.call('HVALS', KEYS[2])) do
+    local kept = cjson.decode(text)
+    if tonumber(kept.lost_at) < now then
       spend(kept.account, kept.amount, kept.amount[1])
       redis.call('HDEL', KEYS[2], kept.id)
     end
@@ -69,9 +70,13 @@ for place = 1, 4 do
   end
 end
 
-named = account(named, ARGV[5], tonumber(most))
-redis.call('HSET', KEYS[2], id, cjson.encode(
-  {id = id, account = named, amount = amount, lost_at = lost_at}))
+named = account(named, ARGV[4], tonumber(most))
+for at = FIRST, #ARGV, 6 do
+  local id, part = ARGV[at], {}
+  for place = 1, 5 do part[place] = ARGV[at + place] end
+  redis.call('HSET', KEYS[2], id, cjson.encode(
+    {id = id, account = named, amount = part, lost_at = lost_at}))
+end
 use(backend, amount, '')
 redis.call('SADD', KEYS[4], tenant)
 keep(keep_s)
