@@ -110,7 +110,7 @@ class Meter:
             raise LedgerFailed(self._backend, "the ledger cannot be written") from error
         if isinstance(kept, Excess):
             shown = metering.tenants.shown(payer.tenant)
-            metering.emit(TenantRefused(shown, kept.quota))
+            metering.emit(TenantRefused(shown, _kind(kept.quota)))
             raise QuotaExceeded(
                 self._backend,
                 kept.quota,
@@ -165,6 +165,12 @@ class Meter:
                 cost=amount.cost / 1e9,
             )
         )
+
+
+def _kind(quota: str) -> str:
+    """Name a quota without its backend: there may only be so many names."""
+    path, _, unit = quota.rpartition(".")
+    return f"daily_{unit}" if path else unit
 
 
 def _take(amount: Amount) -> Reservation | None:

@@ -591,6 +591,15 @@ async def a_caller_who_wants_to_know() -> Told:
     return scene.told
 
 
+@scenario
+async def a_caller_who_labels_its_calls() -> Told:
+    environ = {"RERANK_GATEWAY__LEDGER__LABELS": '["team"]'}
+    async with one_backend(GOOD, environ=environ) as (scene, _):
+        labels = {"team": "search", "secret": CANARY}
+        await scene.rerank(rerank_request(3, labels=labels))
+    return scene.told
+
+
 # Searches
 
 
