@@ -8,8 +8,6 @@ the vendor's defaults stand.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-import httpx
-
 from gateway.backends.dialect import Info
 from gateway.backends.errors import BackendError
 from gateway.backends.facts import Facts
@@ -17,13 +15,14 @@ from gateway.backends.grpc import Caller
 from gateway.backends.grpc_dialect import GrpcInfo
 from gateway.backends.posting import parsed_or_none
 from gateway.backends.reading import ContractBrokenError
-from gateway.backends.transport import TRANSPORT_ERRORS, read, send
+from gateway.backends.transport import TRANSPORT_ERRORS, Transport
 from gateway.events import BackendSilent, Emit, FactsLearned
 
 _ANSWER_WITHIN_S = 2.0
 _AGAIN_AFTER_S = 60.0
 _FIRST_RETRY_S = 1.0
 _MAX_ANSWER_BYTES = 1024 * 1024
+_OK = 200
 
 Ask = Callable[[Facts], Awaitable[str]]
 """Asks once and writes into the facts; gives what went wrong, or an empty string. Raises
@@ -85,7 +84,7 @@ def over_http(
     *,
     base_url: str,
     headers: Mapping[str, str],
-    transport: httpx.AsyncBaseTransport,
+    transport: Transport,
 ) -> Ask:
     """Ask a server that speaks HTTP.
 
@@ -96,20 +95,20 @@ def over_http(
         transport: The sockets; the caller closes it.
 
     """
-    url = httpx.URL(base_url + info.path)
+    url = base_url + info.path
 
     async def ask(facts: Facts) -> str:
-        request = httpx.Request("GET", url, headers=dict(headers))
         try:
-            response = await send(transport, request)
-            body = await read(response, _MAX_ANSWER_BYTES)
+            reply = await transport.send(
+                "GET", url, headers=headers, max_answer_bytes=_MAX_ANSWER_BYTES
+            )
         except TRANSPORT_ERRORS as error:
             return type(error.__cause__ or error).__name__
-        if response.status_code != httpx.codes.OK:
-            return f"HTTP {response.status_code}"
-        if body is None:
+        if reply.status != _OK:
+            return f"HTTP {reply.status}"
+        if reply.body is None:
             return f"an answer of over {_MAX_ANSWER_BYTES} bytes"
-        info.read(parsed_or_none(body), facts)
+        info.read(parsed_or_none(reply.body), facts)
         return ""
 
     return ask

@@ -20,7 +20,7 @@ from gateway.ranking.normalize import Scale
 def scored(
     ask: Rerank,
     scores: Scores,
-    indexes: tuple[int, ...],
+    indexes: Sequence[int],
     *,
     min_score: float | None,
     duration_s: float,

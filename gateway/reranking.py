@@ -1,8 +1,9 @@
 """The use case Rerank: route, score, order, and say truthfully what happened."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from gateway import report
 from gateway.backends.errors import BackendError
@@ -14,10 +15,11 @@ from gateway.backends.scorer import (
     ScoreRequest,
 )
 from gateway.backends.unpaid import QuotaExceeded
-from gateway.contract import Rerank, Reranked
+from gateway.contract import Document, Rerank, Reranked
 from gateway.departures import Departures
 from gateway.errors import RerankFailed, UnknownRoute, UsedUp
 from gateway.observing import UNOBSERVED, Observer
+from gateway.rows import rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +101,7 @@ class Reranking:
         began = asyncio.get_running_loop().time()
         latest, earliest = self._times(ask, route, began)
         with self._observer.rerank(ask, budget_s=latest - began) as tell:
-            candidates = {
-                index: Candidate(text, index + 1, document.embedding)
-                for index, document in enumerate(ask.documents)
-                if (text := document.read_by_model) and not text.isspace()
-            }
+            indexes, candidates = _candidates(ask.documents)
             if not candidates:
                 reranked = report.nothing_to_score(ask, _since(began))
             else:
@@ -111,7 +109,7 @@ class Reranking:
                     latest=latest, earliest=earliest, documents=len(ask.documents)
                 ) as deadline:
                     reranked = await self._scored(
-                        ask, route, candidates, began=began, deadline=deadline
+                        ask, route, indexes, candidates, began=began, deadline=deadline
                     )
             tell(reranked)
             return reranked
@@ -150,7 +148,8 @@ class Reranking:
         self,
         ask: Rerank,
         route: Route,
-        candidates: Mapping[int, Candidate],
+        indexes: Sequence[int],
+        candidates: tuple[Candidate, ...],
         *,
         began: float,
         deadline: float,
@@ -158,7 +157,7 @@ class Reranking:
         """Ask the route, and take the order received where it gives no scores."""
         request = ScoreRequest(
             query=ask.query,
-            documents=tuple(candidates.values()),
+            documents=candidates,
             deadline=deadline,
             query_embedding=ask.query_embedding,
             instruction=ask.instruction,
@@ -187,7 +186,7 @@ class Reranking:
         return report.scored(
             ask,
             scores,
-            tuple(candidates),
+            indexes,
             min_score=route.threshold(ask.min_score, scores.backend),
             duration_s=_since(began),
         )
@@ -201,6 +200,22 @@ class Reranking:
         latest = min(until, ask.deadline - self._reserve.of(remaining_s))
         # Half of the time is for scoring, however many calls there are.
         return latest, min(latest, now + remaining_s / 2)
+
+
+def _candidates(
+    documents: Sequence[Document],
+) -> tuple[Sequence[int], tuple[Candidate, ...]]:
+    """Give the places of the documents that have a text, and what a model is asked."""
+    texts = [
+        each.read_by_model if each.title else each.text  # without a call, mostly
+        for each in documents
+    ]
+    vectors = [each.embedding for each in documents]
+    candidates = rows(Candidate, texts, count(1), vectors)
+    if all(texts) and not any(map(str.isspace, texts)):  # as nearly always
+        return range(len(texts)), tuple(candidates)
+    kept = [each for each in candidates if each.text and not each.text.isspace()]
+    return [each.rank - 1 for each in kept], tuple(kept)
 
 
 def _timeout_s(ask: Rerank, route: Route) -> float:

@@ -30,8 +30,9 @@ USE_CASES = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     # The core is pure.
-    "ranking": {"ranking"},
-    "backends": {"backends", "ranking"},
+    "rows": set(),
+    "ranking": {"ranking", "rows"},
+    "backends": {"backends", "ranking", "rows"},
     # An embedder is reached and refused like a backend: the same sockets, JSON, errors
     # and encoder, and no scorer.
     "retrieval": {
@@ -49,12 +50,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.local.inference",
         "backends.local.threads",
         "backends.posting",
+        "backends.transport.Transport",
         "backends.reading",
         "backends.scorer.Usage",
     },
     "concurrency": set(),
     "connections": {"settings.ServerSettings"},
     "departures": set(),
+    "identity": {"identity"},
     "listening": set(),
     "loop_lag": set(),
     "siblings": set(),
@@ -68,11 +71,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": {
         "layers",
         "backends",
-        "ranking",
-        "events",
-        "observing",
         "concurrency",
+        "events",
         "identity.caller",
+        "observing",
+        "ranking",
+        "rows",
         "tenants.amounts",
         "tenants.metering",
         "tenants.tenants",
@@ -86,6 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "ranking",
             "events",
             "observing",
+            "rows",
             *USE_CASES,
         }
         for name in USE_CASES
@@ -104,6 +109,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "observing",
         "retrieval.filter",
         "retrieval.retriever",
+        "rows",
         "siblings",
         *USE_CASES,
     },
@@ -197,20 +203,13 @@ HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local"},
     "aiohttp": {"backends.transport", "faces", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
+    "certifi": {"backends.transport"},
     "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
     "grpc": {"rpc", "faces", "server", "cli", "backends.grpc"},
     "grpc_health": {"rpc", "server"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
-    "httpx": {
-        "backends",
-        "discovery",
-        "retrieval",
-        "compose.http_backend",
-        "telemetry",
-    },
     "httpx2": {"backends.local"},
-    "httpx_aiohttp": {"backends.transport"},
     "huggingface_hub": {"backends.local"},
     "ir_measures": {"evaluation"},
     "lancedb": {"retrieval.lance"},

@@ -3,7 +3,6 @@
 import logging
 import sys
 from contextlib import AsyncExitStack
-from random import Random
 
 import pytest
 from pydantic import SecretStr
@@ -20,9 +19,7 @@ async def test_only_what_is_wanted_remembers(
     settings: CacheSettings, tiers: list[str]
 ) -> None:
     async with AsyncExitStack() as parts:
-        built = await memories(
-            settings, chance=Random(7), emit=lambda _: None, parts=parts
-        )
+        built = await memories(settings, emit=lambda _: None, parts=parts)
     assert [each.name for each in built.tiers] == tiers
     assert [each.memory for each in built.tiers if each.name == "process"] == (
         [built.process] if built.process else []
@@ -40,8 +37,6 @@ async def test_without_its_package_nothing_is_shared_and_the_process_remembers(
     )
     async with AsyncExitStack() as parts:
         with caplog.at_level(logging.ERROR):
-            built = await memories(
-                settings, chance=Random(7), emit=lambda _: None, parts=parts
-            )
+            built = await memories(settings, emit=lambda _: None, parts=parts)
     assert [each.name for each in built.tiers] == ["process"]
     assert "pip install 'rerank-gateway[shared]'" in caplog.text

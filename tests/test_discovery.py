@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aiohttp
 import httpx
 import pytest
 
@@ -16,7 +17,7 @@ from gateway.concurrency import in_the_background
 from gateway.discovery import Discovery, over_http
 from gateway.events import BackendSilent, Event, FactsLearned
 from tests.support.scorers import now
-from tests.support.vendors import Handler, reply
+from tests.support.vendors import Handler, Played, reply
 
 INFO = {"model_id": "bge", "max_client_batch_size": 64}
 
@@ -59,7 +60,7 @@ async def discovering(
             Info(path=path, read=read_info),
             base_url="http://vendor.test",
             headers={"Authorization": "Bearer test-api-key"},
-            transport=httpx.MockTransport(noted),
+            transport=Played(noted),
         ),
         facts=facts,
         emit=asked.told.append,
@@ -117,35 +118,35 @@ async def test_what_is_configured_stands_whatever_a_backend_tells() -> None:
 
 
 async def test_a_silent_backend_is_asked_more_and_more_rarely() -> None:
-    async with discovering(saying(httpx.ConnectError("refused"))) as asked:
+    async with discovering(saying(aiohttp.ClientConnectionError("refused"))) as asked:
         await asyncio.sleep(250)
         assert asked.at == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
-        assert asked.silences == ["ConnectError"]
+        assert asked.silences == ["ClientConnectionError"]
 
 
 async def test_a_backend_that_is_silent_for_a_week_is_still_asked() -> None:
     week_s = 7 * 24 * 3600
-    async with discovering(saying(httpx.ConnectError("refused"))) as asked:
+    async with discovering(saying(aiohttp.ClientConnectionError("refused"))) as asked:
         await asyncio.sleep(week_s)
         assert len(asked.at) > week_s / 61
-        assert asked.silences == ["ConnectError"]
+        assert asked.silences == ["ClientConnectionError"]
 
 
 async def test_each_silence_is_reported_once_and_so_is_its_end() -> None:
-    down = httpx.ConnectError("refused")
+    down = aiohttp.ClientConnectionError("refused")
     async with discovering(saying(down, down, INFO, down, down, INFO)) as asked:
         await asyncio.sleep(300)
         assert asked.told[:4] == [
-            BackendSilent("tei", "ConnectError"),
+            BackendSilent("tei", "ClientConnectionError"),
             FactsLearned("tei", "bge", 64),
-            BackendSilent("tei", "ConnectError"),
+            BackendSilent("tei", "ClientConnectionError"),
             FactsLearned("tei", "bge", 64),
         ]
         assert len(asked.told) == 4
 
 
 async def test_after_an_answer_the_next_silence_begins_with_a_short_wait() -> None:
-    down = httpx.ConnectError("refused")
+    down = aiohttp.ClientConnectionError("refused")
     async with discovering(saying(down, down, down, INFO, down)) as asked:
         await asyncio.sleep(75)
         assert asked.at == [0, 1, 3, 7, 67, 68, 70, 74]
@@ -161,7 +162,7 @@ async def test_after_an_answer_the_next_silence_begins_with_a_short_wait() -> No
         (b"", "the info is missing or null, not an object"),
         ([INFO], "the info is an array, not an object"),
         (b" " * (1024 * 1024 + 1), "an answer of over 1048576 bytes"),
-        (httpx.ReadError("the secret"), "ReadError"),
+        (aiohttp.ClientPayloadError("the secret"), "ClientPayloadError"),
         (OSError("the secret"), "OSError"),
     ],
 )

@@ -15,7 +15,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from random import Random
 from typing import Any
 
 import pytest
@@ -174,7 +173,7 @@ async def test_memories_as_configured_are_asked_in_this_order_too(
 ) -> None:
     class Shared(ProcessMemory):
         def __init__(self, **_: Any) -> None:
-            super().__init__(max_bytes=1_000_000, chance=Random(1))
+            super().__init__(max_bytes=1_000_000)
 
         @asynccontextmanager
         async def running(self) -> AsyncIterator[None]:
@@ -186,9 +185,7 @@ async def test_memories_as_configured_are_asked_in_this_order_too(
         url="redis://localhost:1/0", key_env="KEY", key=SecretStr("x" * 32)
     )
     async with AsyncExitStack() as parts:
-        built = await memories(
-            settings, chance=Random(7), emit=told.append, parts=parts
-        )
+        built = await memories(settings, emit=told.append, parts=parts)
         await stacked(FakeScorer(), told=told, memories=built).score(asking("1"))
     assert reads_in(told) == [("process", 0, 1), ("shared", 0, 1)]
 

@@ -161,7 +161,7 @@ def asks(chance: Random) -> Iterator[Rerank]:
 
 
 async def storm() -> Storm:
-    memory = ProcessMemory(max_bytes=1_000_000, chance=Random(1))
+    memory = ProcessMemory(max_bytes=1_000_000)
     seen = Storm()
     for name, count in (("first", 2), ("second", 1), ("third", 1)):
         seen.servers[name] = leaves(name, count)

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.cost.native import go_version
 from benchmarks.cost.processes import ROOT
 
-_PACKAGES = ("grpcio", "protobuf", "uvloop", "aiohttp", "httpx", "orjson")
+_PACKAGES = ("grpcio", "protobuf", "uvloop", "aiohttp", "orjson")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,18 @@ def free_port() -> int:
 
 
 def running(
-    *module: str, environ: Mapping[str, str] | None = None
+    *module: str, environ: Mapping[str, str] | None = None, root: Path = ROOT
 ) -> AbstractContextManager[Running]:
-    """Run `python -m …` until the block ends, once it says where it listens."""
-    return running_command([sys.executable, "-m", *module], environ=environ)
+    """Run `python -m …` until the block ends, once it says where it listens.
+
+    Args:
+        module: What, and its arguments.
+        environ: Added to the environment.
+        root: The tree whose code it is.
+
+    """
+    command = [sys.executable, "-m", *module]
+    return running_command(command, environ=environ, root=root)
 
 
 @contextmanager
@@ -77,6 +85,7 @@ def running_command(
     *,
     environ: Mapping[str, str] | None = None,
     ready: str = r"listening on (\S+),",
+    root: Path = ROOT,
 ) -> Iterator[Running]:
     """Run a command until the block ends, once it writes what says that it listens."""
     # Into a file: to read along would take from the CPUs that are measured.
@@ -84,11 +93,11 @@ def running_command(
         began = time.perf_counter()
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=root,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(environ or {}),
+            env=_environment(environ or {}, root),
         )
         try:
             until = began + _START_S
@@ -109,10 +118,10 @@ def running_command(
             process.communicate()
 
 
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
+def _environment(more: Mapping[str, str], root: Path) -> dict[str, str]:
     """Give ours without settings of a gateway: nobody else's configuration is measured."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(_OURS)
     }
-    path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
+    path = os.pathsep.join([str(root), str(root / "protos")])
     return {**inherited, "PYTHONPATH": path, **more}

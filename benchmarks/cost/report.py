@@ -19,6 +19,8 @@ from benchmarks.cost.sizing import section as sizing
 REPORT = ROOT / "benchmarks" / "report.md"
 PLOT = ROOT / "docs" / "images" / "cost.png"
 README = BUILT / "readme.md"
+PROFILE = ROOT / "benchmarks" / "profile.md"
+"""Written by people: where the time goes that is left, and why."""
 
 _HEAD = """\
 # What it costs
@@ -123,6 +125,7 @@ def _sections(figures: Figures) -> Iterator[str]:
     for measured, written in _SECTIONS:
         if measured(figures):
             yield written(figures)
+    yield PROFILE.read_text()
 
 
 def _costs(calls: Mapping[str, Cost]) -> str:

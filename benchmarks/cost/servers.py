@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.cost.native import BUILT, backend, is_built
-from benchmarks.cost.processes import Running, free_port, running, running_command
+from benchmarks.cost.processes import ROOT, Running, free_port, running, running_command
 from gateway.backends import dialects
 from gateway.settings import ServerSettings
 
@@ -102,9 +102,23 @@ class Servers:
             },
         )
 
-    def gateway(self, url: str, environ: Mapping[str, str] | None = None) -> Running:
-        """Start one that reranks by this backend, DIALECT+URL."""
-        return self.enter(gateway(url, {**self._telemetry(), **(environ or {})}))
+    def gateway(
+        self,
+        url: str,
+        environ: Mapping[str, str] | None = None,
+        *,
+        root: Path = ROOT,
+    ) -> Running:
+        """Start one that reranks by this backend, DIALECT+URL.
+
+        Args:
+            url: Of the backend.
+            environ: Added to the environment.
+            root: The tree whose code it is.
+
+        """
+        environ = {**self._telemetry(), **(environ or {})}
+        return self.enter(gateway(url, environ, root=root))
 
     def _telemetry(self) -> dict[str, str]:
         if self._collector is None:
@@ -117,7 +131,7 @@ class Servers:
 
 
 def gateway(
-    url: str, environ: Mapping[str, str] | None = None
+    url: str, environ: Mapping[str, str] | None = None, *, root: Path = ROOT
 ) -> AbstractContextManager[Running]:
     """Run a gateway that only reranks, unless the environment says otherwise."""
     return running(
@@ -130,6 +144,7 @@ def gateway(
             **({WORKERS: "1"} if has_workers() else {}),
             **(environ or {}),
         },
+        root=root,
     )
 
 

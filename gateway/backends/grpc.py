@@ -125,7 +125,8 @@ class Caller:
                 metadata=tuple({**self._metadata, **self._wire.sending()}.items()),
             )
             answer = await calling
-            self._wire.received("OK", _headers(await calling.initial_metadata()))
+            if self._wire.listens:
+                self._wire.received("OK", _headers(await calling.initial_metadata()))
         except grpc.aio.AioRpcError as error:
             status = error.code().name
             self._wire.received(status, _headers(error.initial_metadata()))
@@ -200,9 +201,10 @@ class GrpcScorer:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Judge every document of the request in one call."""
-        size = len(request.query) + sum(len(d.text) for d in request.documents)
+        texts = [document.text for document in request.documents]
+        size = len(request.query) + sum(map(len, texts))
         message = await in_a_thread_if(
-            size > _IN_A_THREAD_CHARACTERS, self._encode, request
+            size > _IN_A_THREAD_CHARACTERS, self._encode, request, texts
         )
         answer = await self._caller.call(message, deadline=request.deadline)
         decoded = self._decode(answer, len(request.documents))
@@ -215,10 +217,10 @@ class GrpcScorer:
             usage=decoded.usage,
         )
 
-    def _encode(self, request: ScoreRequest) -> bytes:
+    def _encode(self, request: ScoreRequest, texts: list[str]) -> bytes:
         call = Call(
             query=request.query,
-            texts=[document.text for document in request.documents],
+            texts=texts,
             model=self._model,
             scale=self._scale,
             instruction=request.instruction,

@@ -6,7 +6,6 @@ into a `BackendError`. No number leaves it that the dialect did not read.
 
 from collections.abc import Mapping
 
-import httpx
 import orjson
 
 from gateway.backends.dialect import Call, Decoded, Dialect
@@ -20,6 +19,7 @@ from gateway.backends.posting import (
     translated,
 )
 from gateway.backends.scorer import ScoreRequest, Scores
+from gateway.backends.transport import Transport
 from gateway.ranking.normalize import Scale
 
 # JSON of this size costs the event loop about a millisecond; beyond, a thread does it.
@@ -54,7 +54,7 @@ class HttpScorer:
         dialect: Dialect,
         url: str,
         headers: Mapping[str, str],
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         scale: Scale,
         facts: Facts,
         model: str,
@@ -76,8 +76,11 @@ class HttpScorer:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Judge every document of the request in one call."""
-        size = len(request.query) + sum(len(d.text) for d in request.documents)
-        payload = await in_a_thread_if(size > _IN_A_THREAD_BYTES, self._encode, request)
+        texts = [document.text for document in request.documents]
+        size = len(request.query) + sum(map(len, texts))
+        payload = await in_a_thread_if(
+            size > _IN_A_THREAD_BYTES, self._encode, request, texts
+        )
         answer = await self._poster.post(
             payload,
             max_answer_bytes=_ANSWER_BASE_BYTES
@@ -99,10 +102,10 @@ class HttpScorer:
             usage=told_cost(answer.headers) if told_cost else decoded.usage,
         )
 
-    def _encode(self, request: ScoreRequest) -> bytes:
+    def _encode(self, request: ScoreRequest, texts: list[str]) -> bytes:
         call = Call(
             query=request.query,
-            texts=[document.text for document in request.documents],
+            texts=texts,
             model=self._model,
             scale=self._scale,
             instruction=request.instruction,

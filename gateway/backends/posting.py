@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-import httpx
 import orjson
 
 from gateway.backends.dialect import Refusal
 from gateway.backends.errors import BackendError, Internal, Malformed, Unavailable
 from gateway.backends.reading import ContractBrokenError, Json
 from gateway.backends.refusal import by_status
-from gateway.backends.transport import TRANSPORT_ERRORS, may_have_arrived, read, send
+from gateway.backends.transport import (
+    NOT_CONNECTED,
+    TRANSPORT_ERRORS,
+    Transport,
+)
 
 T = TypeVar("T")
 
@@ -46,6 +49,10 @@ class Answer:
 class Wire(Protocol):
     """Watches what goes over the wire to one endpoint."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether what comes back is looked at: to read it for nobody takes a while."""
+
     def sending(self) -> Mapping[str, str]:
         """Give headers that go along with a call."""
 
@@ -61,6 +68,8 @@ class Wire(Protocol):
 
 class _Unwatched:
     """Nobody looks."""
+
+    listens = False
 
     def sending(self) -> Mapping[str, str]:
         """Add nothing."""
@@ -93,13 +102,13 @@ class Poster:
         backend: str,
         url: str,
         headers: Mapping[str, str],
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         refusal: Callable[[Refusal], BackendError | None],
         wire: Wire = UNWATCHED,
     ) -> None:
         self._wire = wire
         self._backend = backend
-        self._url = httpx.URL(url)
+        self._url = url
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -117,35 +126,34 @@ class Poster:
             BackendError: No answer, a refusal, or an answer that is too long.
 
         """
-        request = httpx.Request(
-            "POST",
-            self._url,
-            headers={**self._headers, **self._wire.sending()},
-            content=payload,
-        )
         try:
-            response = await send(self._transport, request)
-            body = await read(response, max_answer_bytes)
+            reply = await self._transport.send(
+                "POST",
+                self._url,
+                headers={**self._headers, **self._wire.sending()},
+                body=payload,
+                max_answer_bytes=max_answer_bytes,
+            )
         except TRANSPORT_ERRORS as error:
-            # The cause names it; httpx-aiohttp calls a refused connection a timeout.
+            # The cause names it: aiohttp has one kind for all that prevents a connection.
             cause = type(error.__cause__ or error).__name__
-            lost = may_have_arrived(error)
+            lost = not isinstance(error, NOT_CONNECTED)
             detail = f"no answer ({cause})"
             raise Unavailable(self._backend, detail, lost=lost) from error
-        headers = {key.lower(): value for key, value in response.headers.items()}
-        self._wire.received(response.status_code, headers)
-        if response.status_code != _OK:
+        if self._wire.listens:
+            self._wire.received(reply.status, reply.headers)
+        if reply.status != _OK:
             refusal = Refusal(
                 backend=self._backend,
-                status=response.status_code,
-                headers=headers,
-                payload=None if body is None else parsed_or_none(body),
+                status=reply.status,
+                headers=reply.headers,
+                payload=None if reply.body is None else parsed_or_none(reply.body),
             )
             raise self._refusal(refusal) or by_status(refusal)
-        if body is None:
+        if reply.body is None:
             detail = f"an answer of over {max_answer_bytes} bytes"
             raise Malformed(self._backend, detail)
-        return Answer(headers, body)
+        return Answer(reply.headers, reply.body)
 
 
 @contextmanager

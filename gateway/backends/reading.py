@@ -5,7 +5,8 @@ worse than the order that the caller already had.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from gateway.backends.scorer import Usage
@@ -69,7 +70,9 @@ def by_index(items: Json, *, score_key: str, count: int) -> tuple[float, ...]:
     if len(entries) != count:
         message = f"{len(entries)} results for {count} documents"
         raise ContractBrokenError(message)
-    if (read := _read_at_once(entries, score_key, count)) is not None:
+    # Of entries that are none, this raises when it is asked for them.
+    pairs = map(itemgetter("index", score_key), entries)
+    if (read := _read_at_once(pairs, count)) is not None:
         return read
     scores: list[float | None] = [None] * count
     for entry in entries:
@@ -88,12 +91,21 @@ def by_index(items: Json, *, score_key: str, count: int) -> tuple[float, ...]:
     return tuple(score for score in scores if score is not None)
 
 
+def by_pairs(pairs: Sequence[tuple[int, float]], *, count: int) -> tuple[float, ...]:
+    """Read `[(2, 0.9), …]`, in any order, as `by_index` does."""
+    if len(pairs) == count and (read := _read_at_once(pairs, count)) is not None:
+        return read
+    # Something is wrong with them, and there it has its words.
+    entries = [{"index": index, "score": score} for index, score in pairs]
+    return by_index(entries, score_key="score", count=count)
+
+
 def _read_at_once(
-    entries: list[Json], score_key: str, count: int
+    pairs: Iterable[tuple[Json, Json]], count: int
 ) -> tuple[float, ...] | None:
-    """Read a list without a fault; None: look closely, there is one somewhere."""
+    """Read as many pairs as documents; None: look closely, there is a fault somewhere."""
     try:
-        found = {entry["index"]: entry[score_key] for entry in entries}
+        found = dict(pairs)
         ordered = [found[index] for index in range(count)]
     except (LookupError, TypeError):
         return None

@@ -163,7 +163,7 @@ class Scores:
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot be ordered."""
-        # Often: every layer that adds something makes a new one.
+        # As seldom as can be: a layer that has nothing to add makes no new one.
         numbers = [number for number in self.raw if number is not None]
         if not all(map(math.isfinite, numbers)):
             message = f"{self.backend}: a score is not finite"
@@ -177,6 +177,10 @@ class Scores:
     def with_attempts(self, *attempts: Attempt) -> "Scores":
         """Give the same scores with further calls that were made for them."""
         return replace(self, attempts=(*self.attempts, *attempts))
+
+    def after(self, attempts: tuple[Attempt, ...]) -> "Scores":
+        """Give the same scores with calls that came before those made for them."""
+        return replace(self, attempts=attempts + self.attempts) if attempts else self
 
 
 class Scorer(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.backends.dialects import GRPC_DIALECTS
 from gateway.backends.scorer import Scorer
-from gateway.backends.transport import open_transport
+from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
 from gateway.compose.faces import faces
@@ -94,9 +94,7 @@ async def gateway(
         # A backend used in two routes has one stack: one queue, one limit.
         chance = Random()  # noqa: S311 - for pauses, no secrets
         around = Surroundings(
-            memories=await memories(
-                settings.cache, chance=chance, emit=tell, parts=parts
-            ),
+            memories=await memories(settings.cache, emit=tell, parts=parts),
             chance=chance,
             emit=tell,
             observer=told.observer,
@@ -258,4 +256,4 @@ async def _backend(
         return await local_backend(name, settings, around, parts)
     if settings.dialect in GRPC_DIALECTS:
         return await grpc_backend(name, settings, around, parts)
-    return await http_backend(name, settings, around, parts, transport=open_transport())
+    return await http_backend(name, settings, around, parts, transport=Pool())

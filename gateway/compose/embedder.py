@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gateway.backends.endpoint import locate
 from gateway.backends.facts import Facts
-from gateway.backends.transport import open_transport
+from gateway.backends.transport import Pool
 from gateway.compose.encoder import CannotOpen, bundled_encoder
 from gateway.compose.stack import Surroundings
 from gateway.concurrency import in_the_background
@@ -98,7 +98,7 @@ async def _http(
         model=settings.model,
         fixed=settings.max_texts is not None,
     )
-    transport = open_transport()
+    transport = Pool()
     parts.push_async_callback(transport.aclose)
     key = settings.api_key
     headers = dialect.credentials(key.get_secret_value()) if key else {}

@@ -2,11 +2,10 @@
 
 from contextlib import AsyncExitStack
 
-import httpx
-
 from gateway.backends.dialects import DIALECTS
 from gateway.backends.endpoint import locate
 from gateway.backends.http import HttpScorer
+from gateway.backends.transport import Transport
 from gateway.compose.built import Built, built
 from gateway.compose.remote import (
     credentials_of,
@@ -28,7 +27,7 @@ async def http_backend(
     around: Surroundings,
     parts: AsyncExitStack,
     *,
-    transport: httpx.AsyncBaseTransport,
+    transport: Transport,
 ) -> Built:
     """Begin to ask it about itself, and put the layers around it.
 

@@ -4,7 +4,6 @@ import logging
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from random import Random
 from urllib.parse import quote
 
 from gateway.events import Emit
@@ -52,13 +51,12 @@ NO_MEMORIES = Memories(tiers=(), ttl_s=1.0, secret=b"")
 
 
 async def memories(
-    settings: CacheSettings, *, chance: Random, emit: Emit, parts: AsyncExitStack
+    settings: CacheSettings, *, emit: Emit, parts: AsyncExitStack
 ) -> Memories:
     """Build what the configuration wants.
 
     Args:
         settings: Its configuration, which was checked.
-        chance: For the times at which scores are forgotten.
         emit: Told what happens.
         parts: Ends what is begun here.
 
@@ -71,7 +69,7 @@ async def memories(
     problem = settings.problem
     if settings.url and not problem:
         try:
-            shared = await _shared(settings, secret, chance, emit, parts)
+            shared = await _shared(settings, secret, emit, parts)
         except ImportError as error:
             problem = f"{error.name} is missing: pip install 'rerank-gateway[shared]'"
         else:
@@ -80,7 +78,7 @@ async def memories(
         _log.error("the shared memory of scores is not used: %s", problem)
     process = None
     if settings.max_bytes:
-        process = ProcessMemory(max_bytes=settings.max_bytes, chance=chance)
+        process = ProcessMemory(max_bytes=settings.max_bytes)
         tiers.append(Tier(process, "process"))
     return Memories(
         tiers=tuple(tiers), ttl_s=settings.ttl_s, secret=secret, process=process
@@ -90,7 +88,6 @@ async def memories(
 async def _shared(
     settings: CacheSettings,
     secret: bytes,
-    chance: Random,
     emit: Emit,
     parts: AsyncExitStack,
 ) -> Memory:
@@ -105,7 +102,6 @@ async def _shared(
         secret=secret,
         read_s=settings.timeout_s,
         max_unwritten=_MAX_UNWRITTEN,
-        chance=chance,
         emit=emit,
     )
     await parts.enter_async_context(memory.running())

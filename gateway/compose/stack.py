@@ -189,6 +189,7 @@ def stack(
             ttl_s=memories.ttl_s,
             listwise=leaf.listwise,
             tier=tier.name,
+            chance=chance,
             emit=emit,
         )
     if not leaf.listwise:

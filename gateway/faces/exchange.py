@@ -35,10 +35,8 @@ class Api(Protocol):
 
     method: str
     """The RPC that it becomes, `/package.Service/Method`."""
-
-    @property
-    def face(self) -> str:
-        """Name the API."""
+    face: str
+    """Whose API it is."""
 
     def read(self, body: bytes, headers: Mapping[str, str], wanted: Wishes) -> object:
         """Read the request, and give its message.
@@ -152,7 +150,6 @@ class _Exchange:
                 incoming.message = self._read()
             except Unserved as error:
                 self._unserved = error.refusal
-        context.details_of_call.face = self._api.face
         if self._unserved:
             await context.abort(self._unserved.code, self._unserved.message)
         message, self.written = await self._api.serve(context)

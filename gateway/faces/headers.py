@@ -41,12 +41,16 @@ def wishes(headers: Mapping[str, str], wrong: Violations) -> Wishes:
         wrong: Takes what is wrong with them.
 
     """
+    route = headers.get(ROUTE, "")
+    if not (route.isascii() and route.isprintable()):
+        wrong.add(ROUTE, "must be the name of a route")
+        route = ""
     policy = headers.get(FAILURE_POLICY)
     if policy is not None and policy not in _POLICIES:
         wrong.add(FAILURE_POLICY, "must be keep_order or error")
     return Wishes(
         timeout_s=min(_timeouts(headers, wrong), default=None),
-        route=headers.get(ROUTE, ""),
+        route=route,
         keep_order=_POLICIES.get(policy or ""),
     )
 

@@ -41,11 +41,11 @@ async def body_of(
 
     Args:
         request: Whose.
-        max_bytes: Of it, decompressed.
+        max_bytes: Of it.
         timeout_s: How long it may take to arrive.
 
     Raises:
-        Unserved: It is too large, too slow or broken.
+        Unserved: It is too large, too slow, compressed or broken.
 
     """
     too_large = Unserved(
@@ -55,6 +55,10 @@ async def body_of(
     )
     if (request.content_length or 0) > max_bytes:
         raise too_large
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Unserved(
+            415, grpc.StatusCode.INVALID_ARGUMENT, "the body must not be compressed"
+        )
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -100,6 +100,8 @@ class _Connections(web.Server):
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
             max_headers=_MAX_HEADERS,
+            # A small body that becomes a large one is not worth what no client sends.
+            auto_decompress=False,
         )
 
 
@@ -133,7 +135,10 @@ class _Connection(RequestHandler):
     def log_exception(self, *_: object, **more: object) -> None:
         """Say which exception it was, and where: its message may quote a document."""
         error = more.get("exc_info")
-        if not isinstance(error, BaseException):
+        # What comes broken after an answer is nobody's bug, and read by nobody.
+        if not isinstance(error, BaseException) or isinstance(
+            error, RequestPayloadError
+        ):
             return
         places = " < ".join(
             f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"

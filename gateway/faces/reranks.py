@@ -66,12 +66,8 @@ class VendorRerank:
         self._limits = limits
         self._face = face
         self._face_of = face_of
+        self.face = face.name
         self._asked: Asked
-
-    @property
-    def face(self) -> str:
-        """Name the API."""
-        return self._face.name
 
     def read(
         self, body: bytes, headers: Mapping[str, str], wanted: Wishes

@@ -19,6 +19,7 @@ from gateway.errors import Violation
 
 _MOST_RESULTS = 2**31 - 1
 _DEEPEST = 64
+_LONGEST_NAME = 64
 
 
 def _whole(value: object) -> object:
@@ -115,7 +116,8 @@ def _path(loc: tuple[int | str, ...], shape: type[RerankBody]) -> tuple[str, boo
     Of a place where several kinds of values are allowed, pydantic names the kind as well.
     """
     field, *rest = loc
-    path = str(field)
+    # Of a field that there is not, the name is the caller's, and could be anything.
+    path = str(field)[:_LONGEST_NAME]
     for part in rest:
         if isinstance(part, int):
             path += f"[{part}]"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from gateway.backends.errors import (
@@ -82,7 +82,7 @@ class Balance:
                 refusal = error
                 left.remove(chosen)
             else:
-                return replace(scores, attempts=(*attempts, *scores.attempts))
+                return scores.after(attempts)
 
     def _choose(
         self, replicas: "list[_Loaded]", asked: Collection[str]

@@ -6,11 +6,19 @@ One class for every tier: what remembers is a `Memory`, in this process or share
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 from gateway.backends.errors import BackendError
 from gateway.backends.scorer import CacheMode, Scorer, ScoreRequest, Scores
 from gateway.events import CacheRead, Emit
-from gateway.layers.memory import Entry, Judge, Memory, ProcessMemory
+from gateway.layers.memory import (
+    Entry,
+    Judge,
+    Memory,
+    ProcessMemory,
+    entries_of,
+    soon_forgotten_s,
+)
 from gateway.layers.pair_keys import PairKeys
 
 
@@ -23,6 +31,8 @@ class _Known:
     """One per document."""
     entries: list[Entry | None]
     """One per document; None: not known, or too old for this caller."""
+    hits: int
+    """How many are known."""
 
 
 class Cache:
@@ -53,6 +63,7 @@ class Cache:
             older ones.
         listwise: A document's score depends on its companions.
         tier: `process` or `shared`, for events.
+        chance: Decides how much earlier than its time an answer is forgotten.
         emit: Told of every look into the memory.
 
     """
@@ -67,6 +78,7 @@ class Cache:
         ttl_s: float,
         listwise: bool,
         tier: str,
+        chance: Random,
         emit: Emit,
     ) -> None:
         self._scorer = scorer
@@ -76,6 +88,7 @@ class Cache:
         self._ttl_s = ttl_s
         self._listwise = listwise
         self._tier = tier
+        self._chance = chance
         self._emit = emit
 
     async def score(self, request: ScoreRequest) -> Scores:
@@ -86,36 +99,40 @@ class Cache:
         if mode is CacheMode.REFRESH:
             return await self._ask(request, None)
         known = await self._recall(request)
-        hits = sum(entry is not None for entry in known.entries) if known else 0
+        hits = known.hits if known else 0
         misses = len(request.documents) - hits
         self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=misses))
         if known and not misses:
             return self._remembered(request, known)
-        return await self._ask(request, known if hits else None)
+        return await self._ask(request, known)
 
     async def _recall(self, request: ScoreRequest) -> _Known | None:
         judge = await self._memory.judge(self._keys.judge)
         if judge is None:
             return None
         keys = self._named(request, judge)
+        entries = await self._memory.get(keys)
+        if not any(entries):
+            return _Known(judge, keys, entries, 0)
         oldest_at = _now() - (request.cache.ttl_s or self._ttl_s)
+        scale = self._keys.scale
         entries = [
             entry
-            if entry and entry.stored_at > oldest_at and entry.scale is self._keys.scale
+            if entry and entry.stored_at > oldest_at and entry.scale is scale
             else None
-            for entry in await self._memory.get(keys)
+            for entry in entries
         ]
         # Numbers of two answers are not comparable where each depends on its companions.
         if self._listwise and len({each and each.stored_at for each in entries}) > 1:
             entries = [None] * len(entries)
-        return _Known(judge, keys, entries)
+        return _Known(judge, keys, entries, len(entries) - entries.count(None))
 
     async def _ask(self, request: ScoreRequest, known: _Known | None) -> Scores:
         """Ask for what is not known; None: for all."""
         asked = self._asked(request, known)
         fresh = await self._scorer.score(_narrowed(request, asked))
         await self._remember(request, asked, fresh, known)
-        if known is None or _judge(fresh) == known.judge:
+        if known is None or not known.hits or _judge(fresh) == known.judge:
             return _joined(request, asked, fresh, known)
         # Who answers now is another one than those who are remembered: scores of two
         # cannot stand in one answer.
@@ -137,10 +154,16 @@ class Cache:
         """Give the places to ask for, in their order, of equal texts the first one."""
         if self._listwise:
             return list(range(len(request.documents)))
-        first: dict[str, int] = {}
-        for place, document in enumerate(request.documents):
+        # Keys are as equal as texts are, and sooner compared.
+        names: Sequence[bytes | str] = (
+            known.keys if known else [each.text for each in request.documents]
+        )
+        if not (known and known.hits) and len(set(names)) == len(names):
+            return list(range(len(names)))
+        first: dict[bytes | str, int] = {}
+        for place, name in enumerate(names):
             if known is None or known.entries[place] is None:
-                first.setdefault(document.text, place)
+                first.setdefault(name, place)
         return list(first.values())
 
     async def _remember(
@@ -152,23 +175,14 @@ class Cache:
     ) -> None:
         judge = _judge(fresh)
         if known and judge == known.judge:
-            keys = [known.keys[place] for place in asked]
+            keys = known.keys
+            if len(asked) < len(keys):
+                keys = [keys[place] for place in asked]
         else:
             keys = self._named(_narrowed(request, asked), judge)
-        now = _now()
         ttl_s = max(self._ttl_s, request.cache.ttl_s or 0.0)
-        entries = {
-            key: Entry(
-                raw=raw,
-                scale=fresh.scale,
-                truncated=place in fresh.truncated,
-                # What another tier remembered does not become younger by being told.
-                stored_at=now - (fresh.oldest_s if place in fresh.cached else 0.0),
-                ttl_s=ttl_s,
-            )
-            for place, (key, raw) in enumerate(zip(keys, fresh.raw, strict=True))
-            if raw is not None
-        }
+        ttl_s = soon_forgotten_s(ttl_s, self._chance)
+        entries = entries_of(keys, fresh, now=_now(), ttl_s=ttl_s)
         await self._memory.put(entries, name=self._keys.judge, judge=judge)
 
     def _named(self, request: ScoreRequest, judge: Judge) -> list[bytes]:
@@ -195,18 +209,17 @@ class Cache:
         self, keys: list[bytes], entries: list[Entry], judge: Judge, ttl_s: float
     ) -> Callable[[], bool] | None:
         memory = self._memory
-        oldest_at = min([entry.stored_at for entry in entries])
         # Only what is remembered here can be looked at without waiting.
         if not isinstance(memory, ProcessMemory):
             return None
+        oldest_at = min([entry.stored_at for entry in entries])
+        still = memory.still(keys, entries, name=self._keys.judge, judge=judge)
+        hits = len(entries)
 
         # What this keeps alive is counted in `gateway.rpc.recollection`.
         def again() -> bool:
-            if oldest_at <= _now() - ttl_s or not memory.still(
-                keys, entries, name=self._keys.judge, judge=judge
-            ):
+            if oldest_at <= _now() - ttl_s or not still():
                 return False
-            hits = len(entries)
             self._emit(CacheRead(self._backend, self._tier, hits=hits, misses=0))
             return True
 

@@ -49,7 +49,9 @@ class Chunk:
         chunks = split(request, self._facts.max_documents)
         attempts: list[Attempt] = []
         try:
-            if request.takes_partial and len(chunks) > 1:
+            if len(chunks) == 1:  # as mostly; a task more would bring nothing
+                parts = [await self._part(request, attempts)]
+            elif request.takes_partial:
                 strike = request.deadline - self._reserve_s
                 parts = await self._in_time(chunks, attempts, strike)
             else:
@@ -59,6 +61,8 @@ class Chunk:
             # Of all chunks, also of those that had answered.
             error.attempts = tuple(attempts)
             raise
+        if len(scores.attempts) == len(attempts):  # of one part they are its own
+            return scores
         return replace(scores, attempts=tuple(attempts))
 
     async def _in_time(
@@ -189,6 +193,8 @@ def _given_up(chunk: ScoreRequest, others: Scores, after_s: float) -> Attempt:
 
 def _joined(parts: list[Scores]) -> Scores:
     first = parts[0]
+    if len(parts) == 1:
+        return first
     if any(
         (part.model, part.revision) != (first.model, first.revision) for part in parts
     ):

@@ -39,7 +39,9 @@ class Fallback:
             turns = len(self._scorers) - place
             until = began + (request.deadline - began) / turns
             try:
-                scores = await scorer.score(replace(request, deadline=until))
+                scores = await scorer.score(
+                    request if turns == 1 else replace(request, deadline=until)
+                )
             except BackendError as error:
                 attempts += error.attempts
                 if error.reason not in {each.failure for each in error.attempts}:

@@ -1,12 +1,18 @@
 """Remember scores in this process, bounded by bytes; and what any memory of scores is."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from operator import is_
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
+from gateway.backends.scorer import Scores
 from gateway.ranking.normalize import Scale
+from gateway.rows import rows
+
+T = TypeVar("T")
 
 # As measured: the key, the entry with its numbers, and what the dict keeps of each. A test
 # compares it with what the allocator says.
@@ -28,6 +34,11 @@ class Entry(NamedTuple):
     """When it was asked, in event-loop seconds."""
     ttl_s: float
     """How long after that it may be remembered."""
+
+    @property
+    def until(self) -> float:
+        """When its time is over."""
+        return self.stored_at + self.ttl_s
 
 
 class Judge(NamedTuple):
@@ -53,11 +64,46 @@ class Memory(Protocol):
 
 
 def soon_forgotten_s(ttl_s: float, chance: Random) -> float:
-    """Shorten a time by up to a tenth: what came together does not leave together.
+    """Shorten a time by up to a tenth: answers that came together do not leave together.
 
     Never lengthen it, since a caller is promised nothing older.
     """
     return ttl_s * (1.0 - _SPREAD * chance.random())
+
+
+def entries_of(
+    keys: Sequence[bytes], scores: Scores, *, now: float, ttl_s: float
+) -> dict[bytes, Entry]:
+    """Give what is to be remembered of an answer.
+
+    Args:
+        keys: One per document.
+        scores: The answer; a document without a score is left out.
+        now: When it came, in event-loop seconds.
+        ttl_s: How long it may be remembered.
+
+    """
+    # What another tier remembered does not become younger by being told.
+    told_at = now - scores.oldest_s
+    entries = rows(
+        Entry,
+        scores.raw,
+        repeat(scores.scale),
+        _each(scores.truncated, len(keys), those=True, others=False),
+        _each(scores.cached, len(keys), those=told_at, others=now),
+        repeat(ttl_s),
+    )
+    named = dict(zip(keys, entries, strict=True))
+    if None in scores.raw:
+        return {key: each for key, each in named.items() if each.raw is not None}
+    return named
+
+
+def _each(places: frozenset[int], count: int, *, those: T, others: T) -> Iterable[T]:
+    """Say one thing of some places and another of all others."""
+    if not places:
+        return repeat(others, count)
+    return [those if place in places else others for place in range(count)]
 
 
 class ProcessMemory:
@@ -71,20 +117,20 @@ class ProcessMemory:
     gRPC does for it. What is past its time is never given; it makes room when it is asked
     for, or when it is the one that was not used for the longest time.
 
+    The hundred scores of a call go through `map` and its like wherever nothing special is
+    to be done: one by one they take three times as long.
+
     Args:
         max_bytes: How much memory the entries may take; 0 remembers nothing.
-        chance: Decides how much earlier than its time each entry is forgotten.
 
     """
 
-    def __init__(self, *, max_bytes: int, chance: Random) -> None:
+    def __init__(self, *, max_bytes: int) -> None:
         self._most = max_bytes // BYTES_PER_ENTRY
-        self._chance = chance
         self._expired = 0
         self._displaced = 0
         self._judges: dict[bytes, Judge] = {}
-        self._known: OrderedDict[bytes, tuple[float, Entry]] = OrderedDict()
-        """By key: when it is forgotten, and what."""
+        self._known: OrderedDict[bytes, Entry] = OrderedDict()
 
     @property
     def used_bytes(self) -> int:
@@ -113,7 +159,7 @@ class ProcessMemory:
         known, now = self._known, _now()
         while known:
             key = next(iter(known))
-            if known[key][0] > now:
+            if known[key].until > now:
                 return
             del known[key]
             self._expired += 1
@@ -125,19 +171,19 @@ class ProcessMemory:
     async def get(self, keys: Sequence[bytes]) -> list[Entry | None]:
         """Give what is known and not past its time, one per key."""
         known, now = self._known, _now()
-        used = known.move_to_end
-        found: list[Entry | None] = []
-        for key in keys:
-            until, entry = known.get(key, _NOTHING)
+        found = list(map(known.get, keys))
+        if not any(found):
+            return found
+        for place, entry in enumerate(found):
             if entry is None:
-                found.append(None)
-            elif until > now:
-                used(key)
-                found.append(entry)
-            else:
-                del known[key]
+                continue
+            if entry.stored_at + entry.ttl_s > now:
+                known.move_to_end(keys[place])
+                continue
+            found[place] = None
+            # Of equal keys, the first one has removed it.
+            if known.pop(keys[place], None):
                 self._expired += 1
-                found.append(None)
         return found
 
     def still(
@@ -147,8 +193,8 @@ class ProcessMemory:
         *,
         name: bytes,
         judge: Judge,
-    ) -> bool:
-        """Tell whether nothing was forgotten or replaced since.
+    ) -> Callable[[], bool]:
+        """Give what tells, and counts as use, that nothing was forgotten or replaced.
 
         Args:
             keys: What was asked for.
@@ -157,36 +203,40 @@ class ProcessMemory:
             judge: Who judged.
 
         """
-        if self._judges.get(name) != judge:
-            return False
-        known, now = self._known, _now()
-        for key, entry in zip(keys, entries, strict=True):
-            until, remembered = known.get(key, _NOTHING)
-            if remembered is not entry or until <= now:
+        known, judges = self._known, self._judges
+        until = min([entry.until for entry in entries])
+
+        def still() -> bool:
+            if judges.get(name) != judge or until <= _now():
                 return False
-        for key in keys:
-            known.move_to_end(key)
-        return True
+            if not all(map(is_, map(known.get, keys), entries)):
+                return False
+            _do_all(map(known.move_to_end, keys))
+            return True
+
+        return still
 
     async def put(
         self, entries: Mapping[bytes, Entry], *, name: bytes, judge: Judge
     ) -> None:
         """Remember, at the cost of what was not used for the longest time."""
         self._judges[name] = judge
-        known, now = self._known, _now()
+        known = self._known
+        expected = len(known) + len(entries)
         for key, entry in entries.items():
-            until = entry.stored_at + soon_forgotten_s(entry.ttl_s, self._chance)
-            # Last, also where it was known: it was used just now.
-            known.pop(key, None)
-            if until > now:
-                known[key] = until, entry
+            known[key] = entry
+        if len(known) < expected:
+            # What was known keeps its place in the order, and yet was used just now.
+            _do_all(map(known.move_to_end, entries))
         self._expire()
         while len(known) > self._most:
             known.popitem(last=False)
             self._displaced += 1
 
 
-_NOTHING: tuple[float, None] = (0.0, None)
+def _do_all(done: Iterable[object]) -> None:
+    """Do what an iterator does on its way."""
+    deque(done, maxlen=0)
 
 
 def _now() -> float:

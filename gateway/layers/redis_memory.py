@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from redis.asyncio import Redis
@@ -19,7 +18,7 @@ from redis.exceptions import RedisError
 
 from gateway.concurrency import in_the_background
 from gateway.events import Emit, SharedCacheFailed
-from gateway.layers.memory import Entry, Judge, soon_forgotten_s
+from gateway.layers.memory import Entry, Judge
 from gateway.layers.pause import Pause
 from gateway.layers.stored import Stored
 
@@ -73,7 +72,6 @@ class RedisMemory:
         secret: Common to all gateways that share it.
         read_s: How long a call waits for it.
         max_unwritten: Pairs that wait to be written; more are dropped.
-        chance: Decides how much earlier than its time each entry is forgotten.
         emit: Told of every failure.
 
     """
@@ -85,7 +83,6 @@ class RedisMemory:
         secret: bytes,
         read_s: float,
         max_unwritten: int,
-        chance: Random,
         emit: Emit,
     ) -> None:
         self._client = Redis.from_url(
@@ -98,7 +95,6 @@ class RedisMemory:
         self._stored = Stored(secret=secret)
         self._read_s = read_s
         self._max_unwritten = max_unwritten
-        self._chance = chance
         self._emit = emit
         self._judges: dict[bytes, Judge] = {}
         self._pause = Pause()
@@ -269,8 +265,7 @@ class RedisMemory:
             "SET", _PREFIX + write.name, judge, "PX", _JUDGE_TTL_MS
         )
         for key, entry in items:
-            ttl_s = soon_forgotten_s(entry.ttl_s, self._chance)
-            left_ms = int((entry.stored_at + ttl_s - now) * 1000)
+            left_ms = int((entry.until - now) * 1000)
             if left_ms > 0:
                 value = self._stored.entry(key, entry, offset_s=offset_s)
                 pipeline.execute_command("SET", _PREFIX + key, value, "PX", left_ms)

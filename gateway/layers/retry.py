@@ -84,7 +84,7 @@ class Retry:
                     raise
                 after = error.reason
             else:
-                return replace(scores, attempts=(*attempts, *scores.attempts))
+                return scores.after(attempts)
             await asyncio.sleep(pause_s)
             tries += 1
             self._emit(Retried(self._backend, after))

@@ -54,6 +54,8 @@ class Shorten:
                     raise
                 truncated |= cut
             else:
+                if not attempts:
+                    return scores
                 return replace(
                     scores,
                     truncated=scores.truncated | truncated,

@@ -20,22 +20,27 @@ from gateway.events import Emit, FlightJoined
 class _Question:
     """What a request asks, without who asks and until when.
 
-    Hashed by its texts, which remember their hashes: those of a thousand vectors would
-    take milliseconds. Compared as a whole, so a new field of a request counts until it
-    is left out here.
+    Hashed by what seldom is the same of two questions: all of its texts would take longer
+    than all else here. Compared as a whole, so a new field of a request counts until it is
+    left out here.
     """
 
     def __init__(self, request: ScoreRequest) -> None:
-        cache = CacheWish(mode=request.cache.mode)
-        self._asked = replace(request, deadline=0.0, caller="", cache=cache)
-        texts = tuple(document.text for document in request.documents)
-        self._hash = hash((request.query, texts))
+        self._request = request
+        first = request.documents[0].text
+        self._hash = hash((request.query, len(request.documents), first))
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Question) and self._asked == other._asked
+
+    @property
+    def _asked(self) -> ScoreRequest:
+        """All that counts; made only where two are compared."""
+        cache = CacheWish(mode=self._request.cache.mode)
+        return replace(self._request, deadline=0.0, caller="", cache=cache)
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +49,7 @@ class _Flight:
 
     task: asyncio.Task[Scores | BackendError]
     context: Context
-    """Of the call that began it, and so of all that is done for it."""
+    """Of the call that began it, as it was then."""
     deadline: float
     latest: float
     """The latest deadline of all who ever waited for it."""
@@ -108,6 +113,8 @@ class SingleFlight:
                 break
             until = max(until, flight.latest)
         if isinstance(outcome, Scores):
+            if (outcome.attempts, outcome.usage) == (attempts, usage):  # of one flight
+                return outcome
             return replace(outcome, attempts=attempts, usage=usage)
         if part:  # better than none, after all
             return replace(part, attempts=attempts, usage=usage)
@@ -117,11 +124,11 @@ class SingleFlight:
         raise error from outcome
 
     def _begin(self, key: _Question, request: ScoreRequest, until: float) -> _Flight:
-        context = copy_context()
-        task = asyncio.create_task(
-            self._fly(key, replace(request, deadline=until)), context=context
+        asked = (
+            request if until == request.deadline else replace(request, deadline=until)
         )
-        flight = _Flight(task, context, deadline=until, latest=until)
+        task = asyncio.create_task(self._fly(key, asked))
+        flight = _Flight(task, copy_context(), deadline=until, latest=until)
         self._flights[key] = flight
         return flight
 

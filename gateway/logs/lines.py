@@ -7,6 +7,7 @@ the event loop.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import orjson
 
@@ -128,12 +129,11 @@ class Entry:
 
 def for_people(entry: Entry) -> bytes:
     """Write a line in words."""
-    # In the time of the place where people are.
-    when = datetime.fromtimestamp(entry.created, UTC).astimezone()
+    second, millisecond = _split(entry.created)
     trace = f" trace_id={entry.trace_id}" if entry.trace_id else ""
     worker = "" if entry.worker is None else f" worker={entry.worker}"
     line = (
-        f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03} "
+        f"{_for_people(second)}.{millisecond:03} "
         f"{entry.level} {entry.logger}: {entry.said}{worker}{trace}"
     )
     return _in_one_line(line).encode() + b"\n"
@@ -141,10 +141,10 @@ def for_people(entry: Entry) -> bytes:
 
 def for_machines(entry: Entry) -> bytes:
     """Write a line as a JSON object."""
-    when = datetime.fromtimestamp(entry.created, UTC)
+    second, millisecond = _split(entry.created)
     said = entry.said if isinstance(entry.said, Told) else None
     line: dict[str, object] = {
-        "time": f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03}Z",
+        "time": f"{_for_machines(second)}.{millisecond:03}Z",
         "level": entry.level,
         "logger": entry.logger,
         "message": said.message if said else entry.said,
@@ -160,6 +160,26 @@ def for_machines(entry: Entry) -> bytes:
     except orjson.JSONEncodeError:  # half a character, as in the name of a broken file
         line["message"] = _in_one_line(str(line["message"]))
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE, default=repr)
+
+
+def _split(created: float) -> tuple[int, int]:
+    """Give whole seconds and the milliseconds beyond them."""
+    second, microsecond = divmod(round(created * 1_000_000), 1_000_000)
+    return second, microsecond // 1000
+
+
+# Of the lines of one second once: to write a time takes as long as all the rest of a line.
+
+
+@lru_cache(maxsize=16)
+def _for_people(second: int) -> str:
+    # In the time of the place where people are.
+    return f"{datetime.fromtimestamp(second, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+@lru_cache(maxsize=16)
+def _for_machines(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _in_one_line(text: str) -> str:

@@ -5,11 +5,13 @@ order received. Nothing is lost here except by a bound that the caller set.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count, repeat
 from operator import itemgetter
 from typing import NamedTuple
 
 from gateway.ranking.normalize import Scale, normalize_all
+from gateway.rows import rows
 
 _BY_NUMBER = itemgetter(1)
 
@@ -40,23 +42,20 @@ def order(raw: Sequence[float | None], scale: Scale | None) -> list[Placed]:
         scale: What the numbers are; None only where there are none.
 
     """
+    nothing: Iterable[None] = repeat(None)
     scored = [(index, number) for index, number in enumerate(raw) if number is not None]
+    if not scored:
+        return list(rows(Placed, range(len(raw)), count(1), nothing, nothing))
     # A stable sort keeps ties as they were, in reverse too.
     scored.sort(key=_BY_NUMBER, reverse=True)
-    normalized = normalize_all([number for _, number in scored], scale)
-    placed = [
-        Placed(index, rank, number, score)
-        for rank, ((index, number), score) in enumerate(
-            zip(scored, normalized, strict=True), start=1
-        )
-    ]
+    indexes, numbers = zip(*scored, strict=True)
+    normalized = normalize_all(numbers, scale)
+    placed = list(rows(Placed, indexes, count(1), numbers, normalized))
     if len(placed) == len(raw):
         return placed
     unscored = [index for index, number in enumerate(raw) if number is None]
-    return placed + [
-        Placed(index, rank)
-        for rank, index in enumerate(unscored, start=len(placed) + 1)
-    ]
+    placed.extend(rows(Placed, unscored, count(len(placed) + 1), nothing, nothing))
+    return placed
 
 
 def at_least(placed: Sequence[Placed], min_score: float) -> list[Placed]:
@@ -93,4 +92,6 @@ def at_most_per_group(
 
 def _ranked(placed: Sequence[Placed]) -> list[Placed]:
     """Number documents anew, after some were removed."""
+    if not placed or placed[-1].rank == len(placed):
+        return list(placed)  # only the last ones were, as by a threshold
     return [each._replace(rank=rank) for rank, each in enumerate(placed, start=1)]

@@ -101,6 +101,7 @@ def call_ended(
             requests=response.requests,
             refused=response.refused,
             fell_back=response.fell_back,
+            face=face,
         )
     answer = answer_in(response)
     if answer is None:

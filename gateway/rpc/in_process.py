@@ -16,7 +16,7 @@ from gateway.rpc.handlers import Handler, behaviour_of
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Details(grpc.HandlerCallDetails):
     """What is known of a call before its message is read."""
 
@@ -24,7 +24,7 @@ class Details(grpc.HandlerCallDetails):
     """`/package.Service/Method`."""
     invocation_metadata: Metadata
     face: str
-    """Whose API the caller speaks, such as `tei`; it may be known only when the request is."""
+    """Whose API the caller speaks, such as `tei`; `bare` where several share a path."""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ what such a call costs, and is not needed a second time. Whether the scores are 
 still is asked each time.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -15,7 +16,7 @@ from cachetools import LRUCache
 from gateway.contract import Execution, Outcome, Reranked
 from gateway.rpc.responses import write_execution
 from gateway.rpc.written import Written
-from rerank.v1 import rerank_service_pb2
+from rerank.v1 import execution_pb2, rerank_service_pb2
 
 Counted = Callable[[float, float | None], None]
 """Counts an answer: how long it took, and what remained of the caller's deadline when it was
@@ -28,6 +29,8 @@ _BYTES_PER_SCORE = 140
 _BYTES_PER_PLACE = 36
 _BYTES_PER_ANSWER = 3000
 
+_END_BYTES = 128
+
 
 class Recalled(Written):
     """An answer that was remembered as a whole; `answer` is without its results."""
@@ -37,6 +40,8 @@ class Recalled(Written):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
+    ends: int
+    """Of the request (`Key.ends`)."""
     again: Callable[[], bool]
     results: bytes
     """The answer without its `execution`."""
@@ -45,6 +50,53 @@ class _Known:
     message: str
     execution: Execution
     counted: Counted
+
+
+class Key:
+    """Names a request; two that differ in anything have different names.
+
+    To look at all of a request takes a while, and most are seen for the first time: that
+    can be told by their length and their ends.
+
+    Args:
+        request: As it came.
+
+    """
+
+    __slots__ = ("_request", "_whole", "ends")
+
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+        self._whole = b""
+        self.ends = hash((len(request), request[:_END_BYTES], request[-_END_BYTES:]))
+        """The same for equal requests, and seldom for others."""
+
+    @property
+    def whole(self) -> bytes:
+        """Its name."""
+        if not self._whole:
+            self._whole = sha256(self._request).digest()
+        return self._whole
+
+
+class _Answers(LRUCache[bytes, _Known]):
+    """Counts the ends of those that it knows."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes, getsizeof=_size)
+        self.ends: Counter[int] = Counter()
+
+    def __setitem__(self, key: bytes, known: _Known) -> None:
+        self.pop(key, None)
+        super().__setitem__(key, known)
+        self.ends[known.ends] += 1
+
+    def __delitem__(self, key: bytes) -> None:
+        ends = self[key].ends
+        super().__delitem__(key)
+        self.ends[ends] -= 1
+        if not self.ends[ends]:
+            del self.ends[ends]
 
 
 class Recollection:
@@ -56,17 +108,18 @@ class Recollection:
     """
 
     def __init__(self, *, max_bytes: int) -> None:
-        self._known: LRUCache[bytes, _Known] = LRUCache(max_bytes, getsizeof=_size)
+        self._known = _Answers(max_bytes)
 
-    def key(self, request: bytes) -> bytes:
-        """Name a request; two that differ in anything have different names.
-
-        Empty: no answer is remembered.
-        """
-        return sha256(request).digest() if self._known.maxsize else b""
+    def key(self, request: bytes) -> "Key | None":
+        """Name a request; None: no answer is remembered."""
+        return Key(request) if self._known.maxsize else None
 
     def recall(
-        self, key: bytes, *, duration_s: Callable[[], float], remaining_s: float | None
+        self,
+        key: "Key | None",
+        *,
+        duration_s: Callable[[], float],
+        remaining_s: float | None,
     ) -> Recalled | None:
         """Give the answer, if it would be the same again.
 
@@ -76,11 +129,13 @@ class Recollection:
             remaining_s: Of the caller's deadline; None: there is none.
 
         """
-        known = self._known.get(key)
+        if key is None or key.ends not in self._known.ends:
+            return None
+        known = self._known.get(key.whole)
         if known is None:
             return None
         if not known.again():
-            del self._known[key]
+            del self._known[key.whole]
             return None
         took_s = duration_s()
         known.counted(took_s, remaining_s)
@@ -102,7 +157,7 @@ class Recollection:
 
     def remember(
         self,
-        key: bytes,
+        key: "Key",
         reranked: Reranked,
         response: rerank_service_pb2.RerankResponse,
         counted: Counted,
@@ -118,13 +173,16 @@ class Recollection:
         """
         if reranked.again is None or reranked.execution.outcome is not Outcome.RERANKED:
             return
-        results = rerank_service_pb2.RerankResponse(
-            fallback_triggered=response.fallback_triggered
-        )
-        results.results.extend(response.results)
+        # Taken out and put back: to copy a hundred results takes longer than all the rest.
+        execution = execution_pb2.Execution()
+        execution.CopyFrom(response.execution)
+        response.ClearField("execution")
+        results = response.SerializeToString()
+        response.execution.MergeFrom(execution)
         known = _Known(
+            ends=key.ends,
             again=reranked.again,
-            results=results.SerializeToString(),
+            results=results,
             returned=len(response.results),
             search_method=response.search_method,
             message=response.message,
@@ -132,7 +190,7 @@ class Recollection:
             counted=counted,
         )
         if _size(known) <= self._known.maxsize:
-            self._known[key] = known
+            self._known[key.whole] = known
 
 
 def _size(known: _Known) -> int:

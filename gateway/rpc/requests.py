@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from gateway.contract import DEFAULT_ROUTE, Document, Rerank
 from gateway.ranking.method import INPUT_ORDER, RETRIEVED
+from gateway.rows import rows
 from gateway.rpc.options import (
     check_failure_policy,
     check_instruction,
@@ -38,6 +40,7 @@ def read_rerank(
     *,
     now: float,
     remaining_s: float | None,
+    caller: str = "",
 ) -> Rerank:
     """Check a request and take it apart.
 
@@ -46,6 +49,7 @@ def read_rerank(
         limits: What the server takes.
         now: Event-loop time.
         remaining_s: What is left of the caller's gRPC deadline; None: it has none.
+        caller: Who asks.
 
     Raises:
         InvalidRequest: With every violation.
@@ -53,8 +57,15 @@ def read_rerank(
     """
     wrong = Violations()
     _check_query(message.query, limits, wrong)
-    documents = [_document(each) for each in message.documents]
-    _check_documents(message.documents, documents, limits, wrong)
+    messages = list(message.documents)  # each of them is made when it is asked for
+    documents = _documents(messages)
+    if len(documents) > limits.max_documents:
+        wrong.add(
+            "documents",
+            f"there are {len(documents)}, at most {limits.max_documents} are allowed",
+        )
+    _check_scores(messages, wrong)
+    _check_documents(documents, limits, wrong)
     _check_embeddings(message, documents, wrong)
     _check_options(message, wrong)
     cache = read_cache("cache", message.cache, wrong)
@@ -77,18 +88,25 @@ def read_rerank(
         found_by=message.search_method or INPUT_ORDER,
         instruction=message.instruction,
         cache=cache,
+        caller=caller,
         keep_order=message.failure_policy != options_pb2.FAILURE_POLICY_FAIL,
         labels=kept_labels(message.labels, limits.labels),
     )
 
 
-def _document(message: document_pb2.Document) -> Document:
-    return Document(
-        message.id,
-        message.title,
-        message.text,
-        message.group_id,
-        tuple(message.embedding) or None,
+def _documents(messages: Sequence[document_pb2.Document]) -> list[Document]:
+    """Take documents apart, field by field: half as long as one after the other."""
+    vectors = [each.embedding for each in messages]
+    return list(
+        rows(
+            Document,
+            [each.id for each in messages],
+            [each.title for each in messages],
+            [each.text for each in messages],
+            [each.group_id for each in messages],
+            # To make a hundred empty tuples takes as long as to read all texts.
+            [tuple(each) or None for each in vectors] if any(vectors) else repeat(None),
+        )
     )
 
 
@@ -99,20 +117,18 @@ def _check_query(query: str, limits: Limits, wrong: Violations) -> None:
         wrong.add("query", f"must have at most {limits.max_query_bytes} bytes of UTF-8")
 
 
-def _check_documents(
-    messages: Sequence[document_pb2.Document],
-    documents: Sequence[Document],
-    limits: Limits,
-    wrong: Violations,
-) -> None:
-    if len(documents) > limits.max_documents:
-        wrong.add(
-            "documents",
-            f"there are {len(documents)}, at most {limits.max_documents} are allowed",
-        )
-    for place, message in enumerate(messages):
-        if message.HasField("score") and not math.isfinite(message.score):
+def _check_scores(messages: Sequence[document_pb2.Document], wrong: Violations) -> None:
+    scores = [each.score for each in messages]  # one that is not set reads as 0
+    if all(map(math.isfinite, scores)):
+        return
+    for place, score in enumerate(scores):
+        if not math.isfinite(score):
             wrong.add(f"documents[{place}].score", "must be finite")
+
+
+def _check_documents(
+    documents: Sequence[Document], limits: Limits, wrong: Violations
+) -> None:
     if _are_short_and_unique(documents, limits):
         return  # as nearly always: to look for what is wrong takes a while
     first_use: dict[str, int] = {}
@@ -138,8 +154,11 @@ def _check_documents(
 
 def _are_short_and_unique(documents: Sequence[Document], limits: Limits) -> bool:
     """Tell whether all is surely right with texts and ids, without looking closely."""
-    ids = [each.id for each in documents if each.id]
-    longest = max([len(each.title) + len(each.text) for each in documents], default=0)
+    if not documents:
+        return True
+    given, titles, texts, *_ = zip(*documents, strict=True)
+    ids = [*filter(None, given)]
+    longest = max(map(len, titles)) + max(map(len, texts))
     # A character has at most four bytes.
     return (
         longest * 4 <= limits.max_document_bytes
@@ -155,11 +174,11 @@ def _check_embeddings(
 ) -> None:
     dimension = len(message.query_embedding)
     _check_embedding("query_embedding", message.query_embedding, dimension, wrong)
-    for place, document in enumerate(documents):
-        if document.embedding:
-            dimension = dimension or len(document.embedding)
+    for place, vector in enumerate([each.embedding for each in documents]):
+        if vector:
+            dimension = dimension or len(vector)
             path = f"documents[{place}].embedding"
-            _check_embedding(path, document.embedding, dimension, wrong)
+            _check_embedding(path, vector, dimension, wrong)
 
 
 def _check_embedding(

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -73,8 +72,8 @@ class RerankService:
             self._limits,
             now=asyncio.get_running_loop().time(),
             remaining_s=remaining_s,
+            caller=caller_of(context),
         )
-        ask = replace(ask, caller=caller_of(context))
         reranked = await self._reranking.rerank(ask)
         response = write_rerank(request, reranked)
         if key and reranked.again:

@@ -33,13 +33,14 @@ def write_rerank(
     request: rerank_service_pb2.RerankRequest, reranked: Reranked
 ) -> rerank_service_pb2.RerankResponse:
     """Write the answer to a request."""
-    return rerank_service_pb2.RerankResponse(
-        results=_results(request, reranked),
+    response = rerank_service_pb2.RerankResponse(
         search_method=reranked.search_method,
         message=reranked.message,
         fallback_triggered=reranked.fallback_triggered,
         execution=write_execution(reranked.execution),
     )
+    _add_results(response, request, reranked)
+    return response
 
 
 def write_execution(execution: Execution) -> execution_pb2.Execution:
@@ -67,21 +68,27 @@ def write_execution(execution: Execution) -> execution_pb2.Execution:
     )
 
 
-def _results(
-    request: rerank_service_pb2.RerankRequest, reranked: Reranked
-) -> list[ranking_pb2.RankedDocument]:
-    documents = request.documents
-    written = []
+def _add_results(
+    response: rerank_service_pb2.RerankResponse,
+    request: rerank_service_pb2.RerankRequest,
+    reranked: Reranked,
+) -> None:
+    documents = list(request.documents)
+    # One after the other, in the order in which they lie: half as long as here and there.
+    ids = [each.id for each in documents]
+    scores = [each.score if each.HasField("score") else None for each in documents]
+    with_documents = request.return_documents
+    # Where they belong: a list of results would be copied there, which takes as long.
+    add = response.results.add
     for index, rank, raw_score, rerank_score in reranked.results:
-        document = documents[index]
-        retrieval_score = document.score if document.HasField("score") else None
+        retrieval_score = scores[index]
         score, kind, method = rerank_score, _OF_RERANK, reranked.search_method
         if score is None:
             score, method = retrieval_score, reranked.tail_method
             kind = _OF_NOTHING if score is None else _OF_RETRIEVAL
         # All at once: a field that is set afterwards costs as much as five here.
-        result = ranking_pb2.RankedDocument(
-            id=document.id,
+        result = add(
+            id=ids[index],
             index=index,
             rank=rank,
             original_rank=index + 1,
@@ -92,12 +99,10 @@ def _results(
             retrieval_score=retrieval_score,
             search_method=method,
         )
-        if request.return_documents:
-            result.document.CopyFrom(document)
+        if with_documents:
+            result.document.CopyFrom(documents[index])
             if not request.return_embeddings:
                 result.document.ClearField("embedding")
-        written.append(result)
-    return written
 
 
 def _attempt(attempt: Attempt) -> execution_pb2.Attempt:

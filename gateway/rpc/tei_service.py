@@ -48,7 +48,8 @@ class TeiService:
 
     What their messages have no place for is metadata of the answer, or of the end of a call
     that fails: `x-search-method`, `x-fallback-triggered`, `x-fallback-reason`,
-    `x-rerank-backend` and `x-score-scale`.
+    `x-rerank-outcome`, `x-rerank-route`, `x-rerank-backend`, `x-rerank-model` and
+    `x-score-scale`; what there is nothing to say of is left out.
 
     Args:
         reranking: The use case.
@@ -194,7 +195,7 @@ def _in_their_words(context: _Context) -> Iterator[None]:
         raise in_their_words(error) from error
     except RerankFailed as failed:
         before = tuple(context.trailing_metadata() or ())
-        context.set_trailing_metadata((*before, *_fallback(failed.execution)))
+        context.set_trailing_metadata((*before, *_of_failure(failed.execution)))
         raise
 
 
@@ -206,19 +207,32 @@ def _route(context: _Context) -> str:
 
 
 def _told(reranked: Reranked) -> _Told:
-    execution = reranked.execution
-    told = [
+    return [
         ("x-search-method", reranked.search_method),
-        ("x-rerank-backend", execution.backend),
-        ("x-score-scale", str(execution.scale or "")),
+        ("x-fallback-triggered", str(reranked.fallback_triggered).lower()),
+        *_of_execution(reranked.execution),
     ]
-    if not reranked.fallback_triggered:
-        return [*told, ("x-fallback-triggered", "false")]
-    return [*told, *_fallback(execution)]
 
 
-def _fallback(execution: Execution) -> _Told:
+def _of_failure(execution: Execution) -> _Told:
+    return [("x-fallback-triggered", "true"), *_of_execution(execution)]
+
+
+def _of_execution(execution: Execution) -> _Told:
     reasons = [stage.reason for stage in execution.stages if stage.reason]
-    reason = execution.fallback_reason or (reasons[-1] if reasons else None)
-    triggered = ("x-fallback-triggered", "true")
-    return [triggered, ("x-fallback-reason", reason)] if reason else [triggered]
+    said = {
+        "x-rerank-outcome": execution.outcome,
+        "x-fallback-reason": execution.fallback_reason or "".join(reasons[-1:]),
+        "x-rerank-route": execution.route,
+        "x-rerank-backend": execution.backend,
+        "x-rerank-model": execution.model,
+        "x-score-scale": execution.scale or "",
+    }
+    return [(name, _printable(value)) for name, value in said.items() if value]
+
+
+def _printable(name: str) -> str:
+    """Give a name as metadata can hold it: a vendor may say anything as its model's."""
+    return "".join(
+        each if each.isascii() and each.isprintable() else "?" for each in name
+    ).strip()

@@ -11,7 +11,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
 from gateway.observing import trace_id
@@ -20,8 +19,6 @@ from gateway.telemetry import semconv
 Attributes = Mapping[str, AttributeValue]
 
 _here: ContextVar[Span | None] = ContextVar("span", default=None)
-
-_W3C = TraceContextTextMapPropagator()
 
 
 class Open:
@@ -164,6 +161,12 @@ def say_here(attributes: Attributes) -> None:
         span.set_attributes(attributes)
 
 
+def records_here() -> bool:
+    """Tell whether a span is open here that is recorded."""
+    span = _here.get()
+    return span is not None and span.is_recording()
+
+
 def name_here(name: str) -> None:
     """Name the span that is open here, if any is, once it is known what it is of."""
     span = _here.get()
@@ -174,9 +177,17 @@ def name_here(name: str) -> None:
 def outgoing() -> dict[str, str]:
     """Give the headers that let the next process go on with the trace."""
     span = _here.get()
-    headers: dict[str, str] = {}
-    if span is not None:
-        _W3C.inject(headers, trace.set_span_in_context(span))
+    if span is None:
+        return {}
+    said = span.get_span_context()
+    if not said.is_valid:
+        return {}
+    # As W3C has it; OpenTelemetry's propagator would want a context to find it in, and
+    # every call goes this way, recorded or not.
+    trace_and_span = f"{said.trace_id:032x}-{said.span_id:016x}"
+    headers = {"traceparent": f"00-{trace_and_span}-{said.trace_flags:02x}"}
+    if said.trace_state:
+        headers["tracestate"] = said.trace_state.to_header()
     return headers
 
 

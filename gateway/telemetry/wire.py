@@ -5,11 +5,16 @@ ids, and baggage of a caller goes to nobody.
 """
 
 from collections.abc import Mapping
-
-import httpx
+from urllib.parse import urlsplit
 
 from gateway.telemetry import semconv
-from gateway.telemetry.spans import Attributes, name_here, outgoing, say_here
+from gateway.telemetry.spans import (
+    Attributes,
+    name_here,
+    outgoing,
+    records_here,
+    say_here,
+)
 
 # text-embeddings-inference tells how long it took, in milliseconds.
 _TIMES = {
@@ -29,13 +34,13 @@ class TracedWire:
     """
 
     def __init__(self, url: str, *, propagate: bool) -> None:
-        parsed = httpx.URL(url)
+        parsed = urlsplit(url)
         port = parsed.port or {"https": 443}.get(parsed.scheme, 80)
         self._propagate = propagate
         self._method = ""
         self._status = semconv.HTTP_STATUS
         place: Attributes = {
-            semconv.SERVER_ADDRESS: parsed.host,
+            semconv.SERVER_ADDRESS: parsed.hostname or "",
             semconv.SERVER_PORT: port,
         }
         if parsed.scheme in ("grpc", "grpcs"):
@@ -51,8 +56,13 @@ class TracedWire:
                 semconv.HTTP_METHOD: "POST",
                 **place,
                 # A query or a user name could be a key.
-                semconv.URL: f"{parsed.scheme}://{parsed.host}:{port}{parsed.path}",
+                semconv.URL: f"{parsed.scheme}://{parsed.hostname}:{port}{parsed.path}",
             }
+
+    @property
+    def listens(self) -> bool:
+        """Whether the trace of this call is recorded."""
+        return records_here()
 
     def sending(self) -> Mapping[str, str]:
         """Say where a call goes, and give the headers that go along."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
+import aiohttp
 import httpx
 import pytest
 
@@ -179,7 +180,7 @@ async def test_every_pointwise_scorer_keeps_the_rest_of_it(
 
 async def _refuses(_: httpx.Request) -> httpx.Response:
     message = "refused"
-    raise httpx.ConnectError(message)
+    raise aiohttp.ClientConnectionError(message)
 
 
 FAILING: dict[str, tuple[Scorer, FailureReason]] = {

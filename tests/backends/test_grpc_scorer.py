@@ -176,6 +176,8 @@ async def test_one_connection_serves_all_calls() -> None:
 class _Noting:
     """A wire that remembers."""
 
+    listens = True
+
     def __init__(self) -> None:
         self.seen: list[tuple[int | str, Mapping[str, str]]] = []
 

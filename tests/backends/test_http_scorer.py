@@ -4,7 +4,7 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -25,7 +25,7 @@ from gateway.backends.facts import Facts
 from gateway.backends.http import HttpScorer
 from gateway.ranking.normalize import Scale
 from tests.support.scorers import asking
-from tests.support.vendors import asking_for, over, reply, says
+from tests.support.vendors import Played, asking_for, over, reply, says
 
 SECRET = "the secret text of a document"
 GOOD = {"scores": [0.5]}
@@ -79,7 +79,7 @@ async def test_the_model_is_what_the_backend_says_else_what_is_known_by_then() -
         dialect=dialect,
         url="http://vendor.test/rerank",
         headers={},
-        transport=httpx.MockTransport(says(GOOD)),
+        transport=Played(says(GOOD)),
         scale=Scale.LOGIT,
         facts=facts,
         model="",
@@ -143,12 +143,12 @@ async def test_a_key_is_not_in_what_is_printed_of_a_scorer() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        httpx.ConnectError("refused"),
-        httpx.ConnectTimeout("refused"),
-        httpx.ReadError("reset"),
-        httpx.WriteError("broken pipe"),
-        httpx.RemoteProtocolError("no HTTP"),
-        httpx.UnsupportedProtocol("gopher"),
+        aiohttp.ClientConnectionError("refused"),
+        aiohttp.ConnectionTimeoutError("too late"),
+        aiohttp.ClientConnectionResetError("reset"),
+        aiohttp.ClientOSError("broken pipe"),
+        aiohttp.ClientResponseError(cast("Any", None), (), message="no HTTP"),
+        aiohttp.NonHttpUrlClientError("gopher://"),
         aiohttp.ClientPayloadError("cut off"),
         aiohttp.ServerDisconnectedError(),
         ConnectionResetError("reset"),
@@ -176,7 +176,7 @@ async def test_a_connection_that_fails_is_a_backend_that_is_unavailable(
 
 async def test_the_cause_behind_a_cause_is_named() -> None:
     async def vendor(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectTimeout(SECRET) from ConnectionRefusedError()
+        raise aiohttp.ClientConnectionError(SECRET) from ConnectionRefusedError()
 
     with pytest.raises(Unavailable, match=r"no answer \(ConnectionRefusedError\)"):
         await over(vendor, "simple").score(asking("a"))
@@ -185,12 +185,12 @@ async def test_the_cause_behind_a_cause_is_named() -> None:
 async def test_an_answer_that_breaks_off_is_a_backend_that_is_unavailable() -> None:
     async def half() -> AsyncIterator[bytes]:
         yield b'{"scores": ['
-        raise httpx.ReadError(SECRET)
+        raise aiohttp.ClientPayloadError(SECRET)
 
     async def vendor(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=half())
 
-    with pytest.raises(Unavailable, match=r"no answer \(ReadError\)"):
+    with pytest.raises(Unavailable, match=r"no answer \(ClientPayloadError\)"):
         await over(vendor, "simple").score(asking("a"))
 
 
@@ -323,7 +323,7 @@ async def test_a_bug_in_a_dialect_costs_the_scores_and_not_the_documents(
         dialect=dialect,
         url="http://vendor.test/rerank",
         headers={},
-        transport=httpx.MockTransport(says({"scores": [0.5]})),
+        transport=Played(says({"scores": [0.5]})),
         scale=Scale.LOGIT,
         facts=Facts(max_documents=1, model="", fixed=True),
         model="",

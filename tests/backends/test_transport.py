@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 
-from gateway.backends.transport import TRANSPORT_ERRORS, open_transport, read, send
+from gateway.backends.transport import TRANSPORT_ERRORS, Pool, Reply
 
 pytestmark = pytest.mark.real_time
 
@@ -22,9 +21,6 @@ class Served:
         self.url = url
         self.heads: list[bytes] = []
         self.connections = 0
-
-    def request(self, path: str = "/rerank") -> httpx.Request:
-        return httpx.Request("POST", self.url + path, content=b"{}")
 
 
 @asynccontextmanager
@@ -75,16 +71,22 @@ async def server(
 
 
 @asynccontextmanager
-async def transport() -> AsyncIterator[httpx.AsyncBaseTransport]:
-    opened = open_transport()
+async def transport() -> AsyncIterator[Pool]:
+    opened = Pool()
     try:
         yield opened
     finally:
         await opened.aclose()
 
 
-async def ask(pool: httpx.AsyncBaseTransport, served: Served) -> bytes | None:
-    return await read(await send(pool, served.request()), 1000)
+async def reply(pool: Pool, served: Served) -> Reply:
+    return await pool.send(
+        "POST", f"{served.url}/rerank", headers={}, body=b"{}", max_answer_bytes=1000
+    )
+
+
+async def ask(pool: Pool, served: Served) -> bytes | None:
+    return (await reply(pool, served)).body
 
 
 async def test_a_connection_is_used_again() -> None:
@@ -184,9 +186,8 @@ async def test_no_redirect_is_followed_and_no_cookie_is_kept() -> None:
 
     async with server(answer) as served, transport() as pool:
         for _ in range(2):
-            response = await send(pool, served.request())
-            assert response.status_code == 302
-            assert await read(response, 1000) == b"no"
+            said = await reply(pool, served)
+            assert (said.status, said.body) == (302, b"no")
         assert len(served.heads) == 2
         assert all(b"POST /rerank" in head for head in served.heads)
         assert b"cookie" not in served.heads[1].lower()

@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 from prometheus_client import parser
 
 from gateway.events import AttemptEnded, CacheRead, CallEnded, Event
-from gateway.rpc.recollection import Recalled, Recollection
+from gateway.rpc.recollection import Key, Recalled, Recollection
 from gateway.telemetry import semconv
 from rerank.v1 import (
     execution_pb2,
@@ -74,7 +74,7 @@ def recalled(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     looked: list[bool] = []
     recall = Recollection.recall
 
-    def watched(self: Recollection, key: bytes, **more: Any) -> Recalled | None:
+    def watched(self: Recollection, key: Key | None, **more: Any) -> Recalled | None:
         found = recall(self, key, **more)
         looked.append(found is not None)
         return found

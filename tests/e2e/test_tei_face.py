@@ -18,7 +18,7 @@ from rerank.v1 import execution_pb2
 from tei.v1 import tei_pb2, tei_pb2_grpc
 from tests.e2e.running import Running, place_of, rerank_request, running, text_of
 from tests.e2e.shapes import SHAPES
-from tests.e2e.vendor import Play, Vendor, hang, reply
+from tests.e2e.vendor import Exchange, Play, Vendor, hang, reply
 from tests.support.wire import refused, violations
 
 pytestmark = pytest.mark.real_time
@@ -123,6 +123,8 @@ async def test_all_texts_are_ranked_by_their_normalised_scores(
     assert answer.metadata.total_time_ns > 0
     assert told["x-search-method"] == "rerank"
     assert told["x-rerank-backend"] == "first"
+    assert told["x-rerank-outcome"] == "RERANKED"
+    assert told["x-rerank-route"] == "default"
     assert told["x-score-scale"] == "logit"
     assert told["x-fallback-triggered"] == "false"
     assert "x-fallback-reason" not in told
@@ -154,6 +156,17 @@ async def test_who_answers_for_another_one_is_named() -> None:
     assert told["x-rerank-backend"] == "second"
     assert told["x-fallback-triggered"] == "true"
     assert told["x-fallback-reason"] == "UNAVAILABLE"
+
+
+async def test_a_model_may_have_any_name() -> None:
+    async def named(exchange: Exchange) -> None:
+        results = _SHAPE.results(list(_LOGITS))
+        await reply(200, _SHAPE.answer(results, model="bge\u00fc\n"))(exchange)
+
+    async with scene(named) as of:
+        call = of.rerank(ask())
+        await call
+        assert dict(await call.initial_metadata())["x-rerank-model"] == "bge??"
 
 
 async def test_a_route_is_chosen_by_metadata() -> None:
@@ -264,7 +277,8 @@ async def test_who_does_not_want_a_text_cut_is_told_that_it_was() -> None:
 async def test_who_leaves_is_followed_to_the_backend() -> None:
     async with scene(hang) as of:
         (vendor,) = of.vendors
-        for number, call in enumerate((of.rerank(ask()), of.stream(pieces(2))), 1):
+        for number, streamed in enumerate((False, True), start=1):
+            call = of.stream(pieces(2)) if streamed else of.rerank(ask())
             await vendor.until(lambda: vendor.in_progress == 1)
             call.cancel()
             await vendor.until(lambda: not vendor.in_progress)

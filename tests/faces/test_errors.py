@@ -239,16 +239,17 @@ async def test_a_body_beyond_the_bound_is_a_413(
     assert _words(path, response.json()) == "the body must have at most 20000 bytes"
 
 
-async def test_a_compressed_body_is_bounded_as_it_is_read(scene: Scene) -> None:
+@pytest.mark.parametrize("encoding", ["deflate", "gzip", "br", "another"])
+async def test_a_compressed_body_is_refused(scene: Scene, encoding: str) -> None:
     small = zlib.compress(b'{"query": "' + b" " * 1_000_000)
-    assert len(small) < 2000
     response = await scene.client.post(
         "/tei/rerank",
         content=small,
-        headers={"Content-Type": "application/json", "Content-Encoding": "deflate"},
+        headers={"Content-Type": "application/json", "Content-Encoding": encoding},
     )
 
-    assert response.status_code == 413
+    assert response.status_code == 415
+    assert response.json()["error"] == "the body must not be compressed"
 
 
 @pytest.mark.parametrize("path", sorted(_VALID))

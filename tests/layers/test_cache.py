@@ -441,6 +441,20 @@ async def test_the_halves_of_two_listwise_answers_are_no_answer() -> None:
     assert (await scorer.score(asking("a", "b"))).raw == (5.0, 6.0)
 
 
+async def test_answers_that_came_together_do_not_leave_together() -> None:
+    scorer = cached(FakeScorer(), ttl_s=100)
+    for place in range(100):
+        await scorer.score(asking("1", "2", query=f"query {place}"))
+    await asyncio.sleep(95)
+    left = [
+        (await scorer.score(asking("1", "2", query=f"query {place}"))).cached
+        for place in range(100)
+    ]
+    assert 30 < left.count(PLACES) < 70
+    # What one of them said leaves together: to ask for half of it takes a call as well.
+    assert set(left) == {PLACES, frozenset()}
+
+
 # Two tiers
 
 

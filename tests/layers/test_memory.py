@@ -89,15 +89,6 @@ async def test_what_is_already_past_its_time_is_not_remembered() -> None:
     assert await known(memory, b"a") == [None]
 
 
-async def test_what_came_together_does_not_leave_together() -> None:
-    memory = process_memory()
-    keys = [bytes([place]) for place in range(100)]
-    await put(memory, {key: entry(ttl_s=100) for key in keys})
-    await asyncio.sleep(95)
-    left = sum(raw is not None for raw in await known(memory, *keys))
-    assert 30 < left < 70
-
-
 def test_a_time_is_shortened_by_at_most_a_tenth_and_never_lengthened() -> None:
     chance = Random(1)
     times = [soon_forgotten_s(100.0, chance) for _ in range(1000)]

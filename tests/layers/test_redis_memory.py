@@ -54,7 +54,6 @@ async def remembering(
         secret=secret,
         read_s=read_s,
         max_unwritten=max_unwritten,
-        chance=Random(1),
         emit=(told if told is not None else []).append,
     )
     async with memory.running():

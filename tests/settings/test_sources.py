@@ -301,3 +301,22 @@ def test_a_key_is_in_nothing_that_is_printed(file: Path) -> None:
 
 def test_a_key_that_is_wrong_is_not_quoted(file: Path) -> None:
     assert "secret" not in with_key(file, "secret\n1").backends["cohere"].problem
+
+
+def test_http_listens_only_where_it_is_told() -> None:
+    assert load(environ={}).http.address == ""
+    told = load(environ={"RERANK_GATEWAY__HTTP__ADDRESS": "127.0.0.1:1"})
+    assert told.http.address == "127.0.0.1:1"
+    assert load(http_address="[::1]:8080", environ={}).http.address == "[::1]:8080"
+
+
+def test_every_problem_of_http_is_named() -> None:
+    assert problems(
+        RERANK_GATEWAY__HTTP__ADDRESS="8080",
+        RERANK_GATEWAY__HTTP__ON_FALLBACK="invent",
+        RERANK_GATEWAY__HTTP__BODY_TIMEOUT_S="0",
+    ) == [
+        "http.on_fallback: input should be 'keep_order' or 'error'",
+        "http.body_timeout_s: input should be greater than 0",
+        "http.address: must be HOST:PORT, such as 127.0.0.1:8080",
+    ]

@@ -24,7 +24,7 @@ SECRET = b"0123456789abcdef"
 
 
 def process_memory(max_bytes: int = 1_000_000) -> ProcessMemory:
-    return ProcessMemory(max_bytes=max_bytes, chance=Random(1))
+    return ProcessMemory(max_bytes=max_bytes)
 
 
 def pair_keys(
@@ -55,6 +55,7 @@ def cached(
         ttl_s=ttl_s,
         listwise=listwise,
         tier=tier,
+        chance=Random(1),
         emit=emit,
     )
 

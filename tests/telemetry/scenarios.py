@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.events import CallEnded, CircuitChanged, FactsLearned, FlightJoined
@@ -33,7 +34,9 @@ from tests.e2e.vendor import (
     reply_json,
 )
 from tests.support.mortal import Embedder
+from tests.support.otlp import PATIENCE_S
 from tests.support.tei_server import RERANK, TeiServer, refuses, scored
+from tests.telemetry.scene import RERANK as OURS
 from tests.telemetry.scene import (
     TEXTS,
     Rpc,
@@ -105,6 +108,7 @@ async def one_backend(
     cache: int = 0,
     route: dict[str, Any] | None = None,
     server: dict[str, Any] | None = None,
+    http: dict[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     **backend: Any,
 ) -> AsyncIterator[tuple[Scene, Vendor]]:
@@ -115,6 +119,7 @@ async def one_backend(
             del one["scale"]
         settings = {
             "server": server or {},
+            "http": http or {},
             "cache": {"max_bytes": cache},
             "backends": {"only": one},
             "routes": {"default": {"backends": ["only"], **(route or {})}},
@@ -597,6 +602,23 @@ async def a_caller_who_labels_its_calls() -> Told:
     async with one_backend(GOOD, environ=environ) as (scene, _):
         labels = {"team": "search", "secret": CANARY}
         await scene.rerank(rerank_request(3, labels=labels))
+    return scene.told
+
+
+@scenario
+async def a_call_over_http() -> Told:
+    async with (
+        one_backend(GOOD, http={"address": "127.0.0.1:0"}) as (scene, _),
+        httpx.AsyncClient(timeout=PATIENCE_S) as client,
+    ):
+        said = await client.post(
+            f"http://{scene.gateway.server.http_address}/{OURS}",
+            content=rerank_request(3).SerializeToString(),
+            headers={"content-type": "application/proto", "traceparent": CALLER},
+        )
+        answer = rerank_service_pb2.RerankResponse.FromString(said.content)
+        trace_id = said.headers["x-trace-id"]
+        scene.told.rpcs.append(Rpc(OURS, "OK", "", [answer], trace_id))
     return scene.told
 
 

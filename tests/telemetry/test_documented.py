@@ -15,6 +15,8 @@ import gateway.telemetry
 from gateway.backends.errors import FailureReason
 from gateway.contract import Outcome, StageOutcome
 from gateway.events import CircuitState
+from gateway.faces.connect import ConnectCall
+from gateway.faces.paths import RERANKS
 from gateway.ranking.method import SEARCH_METHODS
 from gateway.ranking.normalize import Scale
 from gateway.telemetry import catalogue, instruments, log_records, semconv, snapshot
@@ -83,6 +85,7 @@ def _lower(names: Iterable[str]) -> set[str]:
 OF_CODE: Mapping[str, set[str]] = {
     semconv.SPAN_KIND: {semconv.CHAIN, semconv.RETRIEVER, semconv.RERANKER},
     semconv.RPC_SYSTEM: {semconv.GRPC},
+    semconv.FACE: {face.name for face, _ in RERANKS.values()} | {ConnectCall.face},
     semconv.HTTP_METHOD: {"POST"},
     semconv.OUTCOME: _lower(Outcome),
     semconv.FALLBACK_REASON: _lower(FailureReason),

@@ -50,9 +50,9 @@ def decode(message: bytes, count: int) -> Decoded:
     """
     answer = tei_pb2.RerankResponse()
     _parse(answer, message, "the answer")
-    ranks = [{"index": rank.index, "score": rank.score} for rank in answer.ranks]
+    ranks = [(rank.index, rank.score) for rank in answer.ranks]
     return Decoded(
-        raw=reading.by_index(ranks, score_key="score", count=count),
+        raw=reading.by_pairs(ranks, count=count),
         usage=reading.usage(tokens=answer.metadata.compute_tokens),
     )
 

@@ -6,7 +6,6 @@ into a `BackendError`. No vector leaves it that the dialect did not read.
 
 from collections.abc import Mapping, Sequence
 
-import httpx
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from gateway.backends.posting import (
     in_a_thread_if,
     translated,
 )
+from gateway.backends.transport import Transport
 from gateway.retrieval.embedder import Embeddings, Purpose, refuse_blank
 from gateway.retrieval.embedders.dialect import Call, Decoded, Dialect
 from gateway.retrieval.embedders.vectors import unit_vectors
@@ -65,7 +65,7 @@ class HttpEmbedder:
         dialect: Dialect,
         url: str,
         headers: Mapping[str, str],
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         facts: Facts,
         model: str,
         dimension: int | None,

@@ -15,7 +15,7 @@ from gateway.backends.facts import Facts
 from gateway.retrieval.embedder import Embedder, Embeddings, Purpose, refuse_blank
 from gateway.retrieval.embedders import DIALECTS
 from gateway.retrieval.embedders.http import HttpEmbedder
-from tests.support.vendors import Handler, reply
+from tests.support.vendors import Handler, Played, reply
 
 NEVER = 1e9
 """A deadline that no test reaches."""
@@ -59,7 +59,7 @@ def over(
         dialect=spelling,
         url=f"http://vendor.test{spelling.path}",
         headers=spelling.credentials(key) if key else {},
-        transport=httpx.MockTransport(vendor),
+        transport=Played(vendor),
         facts=known or facts(model=model),
         model=model,
         dimension=dimension,

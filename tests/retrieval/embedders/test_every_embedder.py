@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 
+import aiohttp
 import httpx
 import pytest
 
@@ -99,7 +100,7 @@ async def test_the_local_embedder_with_all_around_it_keeps_the_contract(
 
 async def _refuses(_: httpx.Request) -> httpx.Response:
     message = "refused"
-    raise httpx.ConnectError(message)
+    raise aiohttp.ClientConnectionError(message)
 
 
 FAILING: dict[str, tuple[Embedder, FailureReason]] = {

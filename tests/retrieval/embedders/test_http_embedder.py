@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import httpx
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from gateway.backends.errors import (
 from gateway.retrieval.embedders import DIALECTS
 from gateway.retrieval.embedders.http import HttpEmbedder
 from tests.retrieval.embedders.played import ask, facts, over, texts_for
-from tests.support.vendors import Vendor, reply, says
+from tests.support.vendors import Played, Vendor, reply, says
 
 SECRET = "the secret text of a document"
 GOOD = [[0.6, 0.8]]
@@ -156,8 +157,8 @@ async def test_nothing_of_what_a_backend_answers_and_no_key_is_in_an_error(
 @pytest.mark.parametrize(
     "error",
     [
-        httpx.ConnectError("refused"),
-        httpx.ReadError("reset"),
+        aiohttp.ClientConnectionError("refused"),
+        aiohttp.ClientPayloadError("reset"),
         ConnectionResetError("reset"),
         OSError("no route to host"),
     ],
@@ -254,7 +255,7 @@ async def test_a_bug_in_a_dialect_is_ours_and_quotes_nothing(half: str) -> None:
         dialect=wrong[half],
         url="http://vendor.test/embed",
         headers={},
-        transport=httpx.MockTransport(says(GOOD)),
+        transport=Played(says(GOOD)),
         facts=facts(),
         model="",
         dimension=None,

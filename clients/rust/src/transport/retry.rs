@@ -476,7 +476,8 @@ mod tests {
     async fn where_much_fails_nothing_is_repeated() {
         let played = Played::new([status(Code::Unavailable)]);
         let stack = played.stack(1);
-        for made in [4, 5, 6] {
+        // Repetition ends with half of the tokens: four attempts a call until then, one afterwards.
+        for made in (4..=48).step_by(4).chain([50, 51, 52]) {
             stack.clone().oneshot(request(RERANK)).await.unwrap();
             assert_eq!(played.count(), made);
         }

@@ -49,5 +49,5 @@ export const serviceConfig = {
       "waitForReady": true
     }
   ],
-  "retryThrottling": { "maxTokens": 10, "tokenRatio": 0.1 }
+  "retryThrottling": { "maxTokens": 100, "tokenRatio": 0.1 }
 };

@@ -18,32 +18,35 @@ final class Calls {
 
   private final ManagedChannel channel;
   private final CallOptions options;
-  private final Deadlines deadlines;
+  private final Duration deadline;
 
-  Calls(ManagedChannel channel, CallOptions options, Deadlines deadlines) {
+  Calls(ManagedChannel channel, CallOptions options, Duration deadline) {
+    if (deadline.isNegative() || deadline.isZero()) {
+      throw new IllegalArgumentException("a deadline is more than 0: " + deadline);
+    }
     this.channel = channel;
     this.options = options;
-    this.deadlines = deadlines;
+    this.deadline = deadline;
   }
 
   Calls withDeadline(Duration deadline) {
-    return new Calls(channel, options, deadlines.withAll(deadline));
+    return new Calls(channel, options, deadline);
   }
 
   <Q, A> A answer(MethodDescriptor<Q, A> method, Q request) {
     try {
-      return ClientCalls.blockingUnaryCall(channel, method, optionsOf(method), request);
+      return ClientCalls.blockingUnaryCall(channel, method, timed(), request);
     } catch (StatusRuntimeException e) {
       throw RerankException.of(e);
     }
   }
 
   <Q, A> AnswerStream<A> stream(MethodDescriptor<Q, A> method, Iterator<? extends Q> requests) {
-    return PulledCall.start(channel, method, optionsOf(method), requests);
+    return PulledCall.start(channel, method, timed(), requests);
   }
 
   <Q, A> CompletableFuture<A> future(MethodDescriptor<Q, A> method, Q request) {
-    ClientCall<Q, A> call = channel.newCall(method, optionsOf(method));
+    ClientCall<Q, A> call = channel.newCall(method, timed());
     CompletableFuture<A> future = new CompletableFuture<>();
     ClientCalls.asyncUnaryCall(call, request, new AnswerObserver<>(future));
     // The caller may be who ends it, by cancel() or orTimeout().
@@ -60,7 +63,7 @@ final class Calls {
   <Q, A> Flow.Publisher<A> publisher(
       MethodDescriptor<Q, A> method, Flow.Publisher<? extends Q> requests) {
     return subscriber -> {
-      ClientCall<Q, A> call = channel.newCall(method, optionsOf(method));
+      ClientCall<Q, A> call = channel.newCall(method, timed());
       RequestFeed<Q> feed = new RequestFeed<>(call, method.getType().clientSendsOneMessage());
       new PublishedCall<>(call, feed, subscriber).start(requests);
     };
@@ -75,8 +78,7 @@ final class Calls {
     }
   }
 
-  private CallOptions optionsOf(MethodDescriptor<?, ?> method) {
-    Duration deadline = deadlines.of(method);
+  private CallOptions timed() {
     return options.withDeadlineAfter(deadline.toNanos(), TimeUnit.NANOSECONDS);
   }
 }

@@ -52,10 +52,10 @@ import java.util.function.Consumer;
  * field means. What was wrong with a request or a call is a {@link RerankException}; that the
  * gateway fell back to the order received is none: see {@link Rankings#fellBack}.
  *
- * <p>Every call has a deadline: 10 seconds, 30 for those that write, unless {@link
- * RerankClientBuilder#deadline} or {@link #withDeadline} says otherwise; for a stream it is the
- * time of the whole stream. A call ends early when its thread is interrupted or the {@link
- * io.grpc.Context} it is made in is cancelled, and the gateway stops working on it.
+ * <p>Every call has a deadline: 10 seconds, unless {@link RerankClientBuilder#deadline} or {@link
+ * #withDeadline} says otherwise; for a stream it is the time of the whole stream. A call ends early
+ * when its thread is interrupted or the {@link io.grpc.Context} it is made in is cancelled, and the
+ * gateway stops working on it.
  */
 public final class RerankClient implements AutoCloseable {
   private final Calls calls;

@@ -25,7 +25,7 @@ public final class RerankClientBuilder {
   private final List<ClientInterceptor> interceptors = new ArrayList<>();
   private ChannelCredentials credentials = InsecureChannelCredentials.create();
   private CallOptions options = CallOptions.DEFAULT;
-  private Duration deadline;
+  private Duration deadline = DEADLINE;
   private int maxAnswerBytes = MAX_MESSAGE_BYTES;
 
   RerankClientBuilder(String address) {
@@ -57,10 +57,7 @@ public final class RerankClientBuilder {
     return this;
   }
 
-  /**
-   * Bounds each call, and each stream as a whole. More than 0. Default: 10 seconds, and 30 for
-   * those that change a collection outside a stream.
-   */
+  /** Bounds each call, and each stream as a whole. More than 0. Default: 10 seconds. */
   public RerankClientBuilder deadline(Duration deadline) {
     this.deadline = deadline;
     return this;
@@ -84,12 +81,7 @@ public final class RerankClientBuilder {
 
   /** Makes the client. It connects with its first call. */
   public RerankClient build() {
-    ServiceConfig config = ServiceConfig.embedded();
-    Deadlines deadlines = new Deadlines(config.timeouts(), DEADLINE);
-    if (deadline != null) {
-      deadlines = deadlines.withAll(deadline);
-    }
-    return new RerankClient(new Calls(channel(config.forGrpc()), options, deadlines));
+    return new RerankClient(new Calls(channel(ServiceConfig.embedded()), options, deadline));
   }
 
   private ManagedChannel channel(Map<String, ?> serviceConfig) {
