@@ -94,7 +94,12 @@ async def gateway(
         # A backend used in two routes has one stack: one queue, one limit.
         chance = Random()  # noqa: S311 - for pauses, no secrets
         around = Surroundings(
-            memories=await memories(settings.cache, emit=tell, parts=parts),
+            memories=await memories(
+                settings.cache,
+                emit=tell,
+                parts=parts,
+                tenants=bool(settings.tenants),
+            ),
             chance=chance,
             emit=tell,
             observer=told.observer,
