@@ -1,8 +1,9 @@
 """The ledger in Redis or Valkey, where several gateways share it.
 
-Each step is one script, which runs whole or not at all, so two gateways never both take the
-last unit. How long Redis keeps what it is told is up to its own settings: without
-`appendonly`, a restart of it forgets the day. Not for Redis Cluster.
+What is wanted while an answer is under way goes out together afterwards, in one round trip
+and in its order. Each step is one script, which runs whole or not at all, so two gateways
+never both take the last unit. How long Redis keeps what it is told is up to its own
+settings: without `appendonly`, a restart of it forgets the day. Not for Redis Cluster.
 
 A tenant's day is three hashes: `spent`, by account and column; `reserved`, by reservation;
 and `used`, which adds both up by backend, for quotas.
@@ -11,7 +12,7 @@ and `used`, which adds both up by backend, for quotas.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -39,18 +40,31 @@ _LOST_AFTER_S = 300.0
 
 _AGAIN_S = 0.5
 _LAST_S = 2.0
-_MOST_OWED = 100_000
+_MOST_WAITING = 100_000
+_MOST_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Owed:
-    """What must be written, be it later."""
+class _Step:
+    """One script to be run."""
 
-    account: Account
     script: Any
+    account: Account
     arguments: Sequence[str | int]
+    done: "asyncio.Future[str] | None"
+    """None: nobody waits for it."""
     again: bool
-    """Whether it may be written twice, which then counts once."""
+    """Whether it must not be lost. What is written twice then counts once."""
+
+    def answer(self, outcome: str) -> None:
+        """Tell whoever waits what came of it."""
+        if self.done and not self.done.done():
+            self.done.set_result(outcome)
+
+    def fail(self, error: LedgerUnusable) -> None:
+        """Tell whoever waits that nothing came of it."""
+        if self.done and not self.done.done():
+            self.done.set_exception(error)
 
 
 class RedisLedger:
@@ -82,7 +96,7 @@ class RedisLedger:
         self._reserve = self._client.register_script(scripts.RESERVE)
         self._settle = self._client.register_script(scripts.SETTLE)
         self._save = self._client.register_script(scripts.SAVE)
-        self._owed: asyncio.Queue[_Owed] = asyncio.Queue(_MOST_OWED)
+        self._steps: asyncio.Queue[_Step] = asyncio.Queue(_MOST_WAITING)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -124,16 +138,14 @@ class RedisLedger:
             *bounds_of(account),
             *(part for each in reservations for part in (each.id, *each.amount)),
         ]
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._put(_Step(self._reserve, account, arguments, done, again=False))
         try:
-            over = await self._reserve(keys=keys_of(account), args=arguments)
-        except FAILURES as error:
-            # It may be kept back all the same, and is given back then.
-            self._release(reservations)
-            message = f"ledger: {type(error).__name__}"
-            self._tell(message)
-            raise LedgerUnusable(message) from error
-        except asyncio.CancelledError:
-            self._release(reservations)
+            over = await done
+        except (LedgerUnusable, asyncio.CancelledError):
+            # It may be kept back all the same, or still will be: after that it is not.
+            for each in reservations:
+                self.settle(each, NOTHING, estimated=False)
             raise
         if over == "cost":
             return Excess("daily_budget", money_in_words(daily.budget or 0))
@@ -142,10 +154,6 @@ class RedisLedger:
             in_words = in_units(most) if over == "search_units" else str(most)
             return Excess(f"daily.{account.backend}.{over}", in_words)
         return reservations
-
-    def _release(self, reservations: Sequence[Reservation]) -> None:
-        for each in reservations:
-            self.settle(each, NOTHING, estimated=False)
 
     def settle(
         self, reservation: Reservation, amount: Amount, *, estimated: bool
@@ -159,7 +167,7 @@ class RedisLedger:
             self._keep_s,
             *bounds_of(reservation.account),
         )
-        self._owe(_Owed(reservation.account, self._settle, arguments, again=True))
+        self._put(_Step(self._settle, reservation.account, arguments, None, again=True))
 
     def save(self, account: Account, amount: Amount) -> None:
         """Have a saving noted."""
@@ -169,40 +177,64 @@ class RedisLedger:
             self._keep_s,
             *bounds_of(account),
         )
-        self._owe(_Owed(account, self._save, arguments, again=False))
+        self._put(_Step(self._save, account, arguments, None, again=False))
 
-    def _owe(self, owed: _Owed) -> None:
+    def _put(self, step: _Step) -> None:
         try:
-            self._owed.put_nowait(owed)
+            self._steps.put_nowait(step)
         except asyncio.QueueFull:
-            self._tell("ledger: too much is not written, the estimate stands")
+            error = LedgerUnusable("ledger: too much is not written yet")
+            self._tell(str(error))
+            if step.done:
+                step.done.set_exception(error)
 
     async def _write_on(self) -> None:
+        """Write what there is, in its order, again and again."""
+        owed: list[_Step] = []
         while True:
-            owed = await self._owed.get()
-            try:
-                await self._write(owed)
-            finally:
-                self._owed.task_done()
+            steps = await self._next(_AGAIN_S if owed else None)
+            owed = await self._write([*owed, *steps])
 
-    async def _write(self, owed: _Owed) -> None:
-        while True:
-            if await self._written(owed) or not owed.again:
-                return
-            await asyncio.sleep(_AGAIN_S)
+    async def _next(self, within_s: float | None) -> list[_Step]:
+        """Take all that waits, or nothing where there is something to try again."""
+        steps: list[_Step] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                steps.append(await self._steps.get())
+        while len(steps) < _MOST_AT_ONCE and not self._steps.empty():
+            steps.append(self._steps.get_nowait())
+        return steps
 
-    async def _written(self, owed: _Owed) -> bool:
+    async def _write(self, steps: Sequence[_Step]) -> list[_Step]:
+        """Write all in one round trip, and give what must be tried again."""
+        pipeline = self._client.pipeline(transaction=False)
+        for step in steps:
+            keys = keys_of(step.account)
+            await step.script(keys=keys, args=step.arguments, client=pipeline)
         try:
-            await owed.script(keys=keys_of(owed.account), args=owed.arguments)
+            outcomes: list[Any] = await pipeline.execute(raise_on_error=False)
         except FAILURES as error:
-            self._tell(f"ledger: {type(error).__name__}")
-            return False
-        return True
+            outcomes = [error] * len(steps)
+        owed, failures = [], set[str]()
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                step.answer(outcome)
+            else:
+                # Its kind says enough: what the server says may contain what it was sent.
+                failures.add(type(outcome).__name__)
+                if step.again:
+                    owed.append(step)
+                    continue
+                step.fail(LedgerUnusable(f"ledger: {type(outcome).__name__}"))
+            self._steps.task_done()
+        for each in sorted(failures):
+            self._tell(f"ledger: {each}")
+        return owed
 
     async def _write_the_last(self) -> None:
         try:
             async with asyncio.timeout(_LAST_S):
-                await self._owed.join()
+                await self._steps.join()
         except TimeoutError:
-            left = self._owed.qsize() + 1
+            left = self._steps.qsize() + 1
             self._tell(f"ledger: {left} settlements were not written before the end")

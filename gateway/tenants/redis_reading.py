@@ -1,6 +1,7 @@
 """Read the ledger that gateways share."""
 
 import json
+import time
 from typing import Any
 
 from redis.asyncio import Redis
@@ -59,14 +60,17 @@ def _lines(
         named, _, column = field.rpartition("|")
         numbers.setdefault(named, {})[column] = int(value)
     kept: dict[str, Amount] = {}
+    lost: dict[str, Amount] = {}
     for text in reserved.values():
         one = json.loads(text)
+        # Nobody will settle it any more, and the next one who comes writes that down.
+        those = lost if int(one["lost_at"]) < time.time() else kept
         amount = Amount(*map(int, one["amount"]))
-        kept[one["account"]] = kept.get(one["account"], NOTHING).plus(amount)
+        those[one["account"]] = those.get(one["account"], NOTHING).plus(amount)
     lines = []
-    for named in sorted({*numbers, *kept}):
+    for named in sorted({*numbers, *kept, *lost}):
         backend, _, labels = named.partition("|")
-        of = numbers.get(named, {})
+        of, estimate = numbers.get(named, {}), lost.get(named, NOTHING)
         words = json.loads(labels)
         lines.append(
             Line(
@@ -76,8 +80,8 @@ def _lines(
                     backend,
                     tuple(zip(words[::2], words[1::2], strict=True)),
                 ),
-                spent=Amount(*(of.get(each, 0) for each in COLUMNS)),
-                estimated=of.get("estimated", 0),
+                spent=Amount(*(of.get(each, 0) for each in COLUMNS)).plus(estimate),
+                estimated=of.get("estimated", 0) + estimate.calls,
                 reserved=kept.get(named, NOTHING),
                 saved=Amount(*(of.get(f"saved_{each}", 0) for each in COLUMNS)),
             )

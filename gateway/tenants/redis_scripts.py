@@ -23,9 +23,11 @@ end
 -- Adds amounts up, where a quota looks for them.
 local function use(backend, amount, sign)
   for place, column in ipairs(COLUMNS) do
-    redis.call('HINCRBY', KEYS[3], backend .. '|' .. column, sign .. amount[place])
+    if amount[place] ~= '0' then
+      redis.call('HINCRBY', KEYS[3], backend .. '|' .. column, sign .. amount[place])
+    end
   end
-  redis.call('HINCRBY', KEYS[3], 'cost', sign .. amount[4])
+  if amount[4] ~= '0' then redis.call('HINCRBY', KEYS[3], 'cost', sign .. amount[4]) end
 end
 
 local function spend(named, amount, estimated)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -47,12 +48,12 @@ class Billing(Vendor):
             await asyncio.sleep(self.delay_s)
         texts = self._shape.texts(exchange.received)
         results = self._shape.results([1 / (1 + len(each)) for each in texts])
-        said: dict[str, object] = {
+        bills: Mapping[str, dict[str, object]] = {
             "cohere-v2": {"meta": {"billed_units": {"search_units": units}}},
             "pinecone": {"usage": {"rerank_units": units}},
             "voyage": {"usage": {"total_tokens": units}},
-        }[self._dialect]
-        await reply(200, self._shape.answer(results, **said))(exchange)
+        }
+        await reply(200, self._shape.answer(results, **bills[self._dialect]))(exchange)
 
     def _billed(self, request: Received) -> int:
         texts = self._shape.texts(request)
