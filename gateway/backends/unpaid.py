@@ -17,9 +17,10 @@ class QuotaExceeded(RateLimited):
     def __init__(
         self, backend: str, quota: str, *, limit: str, retry_after_s: float
     ) -> None:
-        super().__init__(
-            backend, f"no more than {limit} {quota}", retry_after_s=retry_after_s
-        )
+        detail = f"no more than {limit} {quota}"
+        super().__init__(backend, detail, retry_after_s=retry_after_s)
+        if not backend:
+            self.args = (detail,)
         self.quota = quota
         self.limit = limit
 
