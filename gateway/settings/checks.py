@@ -103,10 +103,11 @@ def checked(raw: Mapping[str, Any]) -> Settings:
 
 def _in_words(error: ErrorDetails) -> str:
     path = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    pattern = str(error.get("ctx", {}).get("pattern", "")).strip("^$")
     words = {
         "extra_forbidden": "there is no such setting",
         "missing": "is required",
-        "string_pattern_mismatch": "must match [a-z][a-z0-9_]*",
+        "string_pattern_mismatch": f"must match {pattern}",
     }
     said: str = words.get(error["type"], error["msg"])
     return f"{path}: {said[:1].lower()}{said[1:]}"
