@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr
 
 from gateway.settings.section import Count, Seconds, Section
 
-TenantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$")]
+TenantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@|/+=-]{1,128}$")]
 
 Pace = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Money = Annotated[

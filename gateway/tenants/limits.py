@@ -10,7 +10,7 @@ ANONYMOUS: Final = "anonymous"
 DEFAULT: Final = "default"
 """The section of those that have none of their own."""
 
-GATEWAY: Final = "_gateway"
+GATEWAY: Final = "(gateway)"
 """On whose account the gateway itself asks backends, such as whether they work."""
 
 

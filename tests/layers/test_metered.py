@@ -219,4 +219,4 @@ async def test_what_the_gateway_asks_by_itself_is_its_own_and_unlimited(
 ) -> None:
     limits = {name: daily(calls=0) for name in ("default", "anonymous")}
     await Metered(FakeScorer(), meter=meter_of(ledger, limits)).score(asking("1"))
-    assert ledger.spent("_gateway") == UNIT
+    assert ledger.spent("(gateway)") == UNIT
