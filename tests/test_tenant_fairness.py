@@ -21,7 +21,7 @@ from tests.support.stacks import stacked
 
 __all__ = ["ledger"]
 
-CALLS = 300
+CALLS = 200
 IN_FLIGHT = 16
 
 

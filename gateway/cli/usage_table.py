@@ -19,10 +19,10 @@ _NUMBERS = ("calls", "estimated", "search units", "tokens", "cost", "saved")
 
 def show_usage(out: Console, lines: Sequence[Line], *, day: str, currency: str) -> None:
     """Show one row per account, and their sum."""
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    table.add_column("tenant", overflow="fold", ratio=1)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("tenant", overflow="fold")
     table.add_column("backend", no_wrap=True)
-    table.add_column("labels", overflow="fold", ratio=1)
+    table.add_column("labels", overflow="fold")
     for name in _NUMBERS:
         with_currency = currency and name in ("cost", "saved")
         table.add_column(
