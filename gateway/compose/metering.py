@@ -41,8 +41,8 @@ async def metering(
     """
     if not settings.tenants:
         return None
-    for name, backend in settings.backends.items():
-        if not price_of(backend.price).is_set:
+    for name in sorted({each for r in settings.routes.values() for each in r.backends}):
+        if not price_of(settings.backends[name].price).is_set:
             _log.warning(
                 "backend %s has no price: its calls are counted as unpriced", name
             )
