@@ -10,7 +10,8 @@ from gateway.backends.scorer import Scorer, ScoreRequest, Scores
 from gateway.compose.memories import Memories, Tier
 from gateway.identity.caller import Caller, caller
 from gateway.layers.admission import Admission
-from gateway.layers.tenant_memory import TenantMemory
+from gateway.layers.process_memory import ProcessMemory
+from gateway.layers.tenant_memory import tenant_memory
 from gateway.tenants.limits import Limits
 from gateway.tenants.metering import Meter
 from gateway.tenants.tenants import Tenants
@@ -33,8 +34,8 @@ def takes_about_100_ms(chance: Random) -> FakeScorer:
     return FakeScorer(step)
 
 
-def gateway(meter: Meter, *, greedy: Limits) -> tuple[Scorer, TenantMemory]:
-    memory = TenantMemory(max_bytes=1_000_000)
+def gateway(meter: Meter, *, greedy: Limits) -> tuple[Scorer, ProcessMemory]:
+    memory = tenant_memory(max_bytes=1_000_000)
     scorer = stacked(
         takes_about_100_ms(Random(7)),
         chunk=100,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from gateway.events import Emit
-from gateway.layers.memory import Memory, ProcessMemory
+from gateway.layers.memory import Memory
 from gateway.layers.pair_keys import PairKeys
-from gateway.layers.tenant_memory import TenantMemory
+from gateway.layers.process_memory import ProcessMemory
+from gateway.layers.tenant_memory import tenant_memory
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings, CacheSettings
 
@@ -84,8 +85,8 @@ async def memories(
         _log.error("the shared memory of scores is not used: %s", problem)
     process = None
     if settings.max_bytes:
-        kind = TenantMemory if tenants else ProcessMemory
-        process = kind(max_bytes=settings.max_bytes)
+        made = tenant_memory if tenants else ProcessMemory
+        process = made(max_bytes=settings.max_bytes)
         tiers.append(Tier(process, "process"))
     return Memories(
         tiers=tuple(tiers), ttl_s=settings.ttl_s, secret=secret, process=process

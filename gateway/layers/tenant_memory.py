@@ -5,14 +5,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.identity.caller import caller
-from gateway.layers.memory import BYTES_PER_ENTRY, Entry, Judge, ProcessMemory
+from gateway.layers.memory import Entry
+from gateway.layers.process_memory import BYTES_PER_ENTRY, ProcessMemory, Shelf
 
 # As measured, beside the entry: whose it is, its place among theirs, and that it was used.
 BYTES_PER_OWNED = 270
 
 
-class TenantMemory(ProcessMemory):
-    """A `ProcessMemory` of which every tenant has a part, as long as it has use for it.
+def tenant_memory(*, max_bytes: int) -> ProcessMemory:
+    """Make a memory whose shelves are shared out among tenants."""
+    return ProcessMemory(
+        max_bytes=max_bytes,
+        shelf=TenantShelf,
+        entry_bytes=BYTES_PER_ENTRY + BYTES_PER_OWNED,
+    )
+
+
+class TenantShelf(Shelf):
+    """A shelf of which every tenant has a part, as long as it has use for it.
 
     A part is the whole divided by the tenants that have anything here. There is no need to
     keep to it while there is room. Where there is none, a tenant that holds more than its
@@ -23,31 +33,25 @@ class TenantMemory(ProcessMemory):
     forgotten first that were put first, but for those that were used since.
 
     Args:
-        max_bytes: How much memory the entries may take; 0 remembers nothing.
+        most: How many entries it has room for.
 
     """
 
-    def __init__(self, *, max_bytes: int) -> None:
-        super().__init__(max_bytes=max_bytes)
-        self._most = max_bytes // (BYTES_PER_ENTRY + BYTES_PER_OWNED)
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
         self._owners: dict[bytes, str] = {}
         self._held: dict[str, OrderedDict[bytes, None]] = {}
         """By tenant, none empty: its keys, those that were put first in front."""
         self._used: set[bytes] = set()
         """Keys that were asked for since they were put, or spared."""
 
-    @property
-    def used_bytes(self) -> int:
-        """How much of the bound is used."""
-        return self.entries * (BYTES_PER_ENTRY + BYTES_PER_OWNED)
-
     def held_by(self, tenant: str) -> int:
         """Count a tenant's scores."""
         return len(self._held.get(tenant, ()))
 
-    async def get(self, keys: Sequence[bytes]) -> list[Entry | None]:
+    def get(self, keys: Sequence[bytes]) -> list[Entry | None]:
         """Give what is known and not past its time, one per key."""
-        found = await super().get(keys)
+        found = super().get(keys)
         for key, entry in zip(keys, found, strict=True):
             if entry:
                 self._used.add(key)
@@ -56,38 +60,30 @@ class TenantMemory(ProcessMemory):
         return found
 
     def still(
-        self,
-        keys: Sequence[bytes],
-        entries: Sequence[Entry],
-        *,
-        name: bytes,
-        judge: Judge,
+        self, keys: Sequence[bytes], entries: Sequence[Entry]
     ) -> Callable[[], bool]:
-        """Give what tells, and counts as use, that nothing was forgotten or replaced."""
-        is_known = super().still(keys, entries, name=name, judge=judge)
+        """Give what tells, and counts as use, that these very objects lie here."""
+        lie_there = super().still(keys, entries)
 
         def still() -> bool:
-            if not is_known():
+            if not lie_there():
                 return False
             self._used.update(keys)
             return True
 
         return still
 
-    async def put(
-        self, entries: Mapping[bytes, Entry], *, name: bytes, judge: Judge
-    ) -> None:
+    def put(self, entries: Mapping[bytes, Entry]) -> None:
         """Remember, at the cost of whoever holds too much."""
         self._expire()
         for key in entries:
-            if key in self._owners:
-                self._disown(key)
+            self._disown(key)
         tenant = caller.get().tenant
         fresh = sum(key not in self._known for key in entries)
         self._make_room(tenant, fresh=fresh, more=len(entries))
-        before = self._displaced
-        await super().put(entries, name=name, judge=judge)
-        if self._displaced > before:  # more at once than there is room for
+        before = self.displaced
+        super().put(entries)
+        if self.displaced > before:  # more at once than there is room for
             for key in [each for each in self._owners if each not in self._known]:
                 self._disown(key)
         held = self._held.setdefault(tenant, OrderedDict())
@@ -122,7 +118,7 @@ class TenantMemory(ProcessMemory):
             held.move_to_end(key)
             key = next(iter(held))
         del self._known[key]
-        self._displaced += 1
+        self.displaced += 1
         self._disown(key)
 
     def _expire(self) -> None:
@@ -138,7 +134,7 @@ class TenantMemory(ProcessMemory):
 
     def _disown(self, key: bytes) -> None:
         tenant = self._owners.pop(key, None)
-        if tenant is None:  # it is put again in this moment
+        if tenant is None:
             return
         held = self._held[tenant]
         del held[key]
