@@ -100,6 +100,37 @@ class FlightJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMetered:
+    """What a call to a backend cost is written in the ledger."""
+
+    tenant: str
+    """As the configuration calls it: few."""
+    backend: str
+    calls: int
+    search_units: float
+    tokens: int
+    cost: float
+    """In the ledger's currency: to draw, since the ledger itself is exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRefused:
+    """A tenant used up what it may use: no backend was asked."""
+
+    tenant: str
+    """As the configuration calls it: few."""
+    quota: str
+    """Likewise, such as `requests_per_s`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSilent:
+    """The ledger cannot be written, or written to no more."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """An RPC is over; what was answered, if anything was.
 
@@ -149,6 +180,9 @@ Event = (
     | Retried
     | Hedged
     | FlightJoined
+    | CallMetered
+    | TenantRefused
+    | LedgerSilent
     | CallEnded
 )
 Emit = Callable[[Event], None]

@@ -77,6 +77,7 @@ class Server:
         inspecting: The use case behind BackendService.
         reserve: What of a caller's deadline is kept for the way back.
         settings: Address, limits and message sizes.
+        labels: Which labels of requests are kept, in order.
         max_answer_bytes: How much memory whole answers may take; 0: none is kept.
         observer: Watches each call.
         emit: Told how each call ended.
@@ -98,6 +99,7 @@ class Server:
         reserve: Reserve,
         settings: ServerSettings,
         max_answer_bytes: int,
+        labels: tuple[str, ...] = (),
         observer: Observer,
         emit: Emit,
         entrance: Entrance = OPEN,
@@ -140,6 +142,7 @@ class Server:
             max_documents=settings.max_documents,
             max_document_bytes=settings.max_document_bytes,
             max_query_bytes=settings.max_query_bytes,
+            labels=labels,
         )
         rerank_service = RerankService(
             reranking=reranking,

@@ -73,14 +73,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The shape of what is watched, for types alone.
     "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
     "discovery": {"backends", "events"},
+    # Who pays, and for what; written down in a file or in Redis.
+    "tenants": {"tenants", "backends", "events", "concurrency"},
     "layers": {
         "layers",
         "backends",
         "concurrency",
         "events",
+        "identity.caller",
         "observing",
         "ranking",
         "rows",
+        "tenants.amounts",
+        "tenants.metering",
+        "tenants.tenants",
     },
     **{
         name: {
@@ -118,6 +124,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "settings": {
         "settings",
+        "backends.billing",
         "backends.dialect",
         "backends.dialects",
         "backends.endpoint",
@@ -177,6 +184,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "settings",
         "siblings",
         "telemetry",
+        "tenants",
         *USE_CASES,
     },
     # Starts processes, and serves nothing: what they do is none of its business.
@@ -203,6 +211,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "server",
         "settings",
         "siblings",
+        "tenants",
         "workers",
     },
     "__main__": {"cli"},
@@ -234,7 +243,12 @@ HOMES: dict[str, set[str]] = {
     "pydantic": {"faces", "settings"},
     "pydantic_core": {"faces", "settings"},
     "qdrant_client": {"retrieval.qdrant"},
-    "redis": {"layers.redis_memory"},
+    "redis": {
+        "layers.redis_memory",
+        "tenants.redis_ledger",
+        "tenants.redis_names",
+        "tenants.redis_reading",
+    },
     "rerank": {"rpc", "faces", "server", "cli", "telemetry"},
     "rich": {"cli"},
     "tei": {

@@ -56,9 +56,10 @@ def _add_others() -> None:
     from gateway.cli.keys import keys
     from gateway.cli.rerank import rerank
     from gateway.cli.search import search
+    from gateway.cli.usage import usage
 
     app.add_typer(collections, name="collections")
-    for command in (check, backends, rerank, search, evaluate):
+    for command in (check, backends, rerank, search, evaluate, usage):
         app.command()(command)
     app.command("import")(import_)
     app.add_typer(keys)

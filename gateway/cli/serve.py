@@ -54,6 +54,7 @@ def serve(
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
     from gateway.settings.credentials import WrongKeysError
+    from gateway.tenants.ledger import LedgerUnusable
     from gateway.workers.cores import can_share_a_port, workers_by_default
     from gateway.workers.supervising import CannotServe
 
@@ -67,7 +68,13 @@ def serve(
                     runner.run(_serve(settings))
             else:
                 asyncio.run(_supervise(settings, count))
-    except (AddressError, CannotServe, CertificateError, WrongKeysError) as error:
+    except (
+        AddressError,
+        CannotServe,
+        CertificateError,
+        LedgerUnusable,
+        WrongKeysError,
+    ) as error:
         fail(str(error))
 
 

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from gateway.backends.dialects import GRPC_DIALECTS
+from gateway.backends.scorer import Scorer
 from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
@@ -16,12 +17,14 @@ from gateway.compose.http_backend import http_backend
 from gateway.compose.identity import entrance, permitted
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import NO_MEMORIES, Memories, memories
+from gateway.compose.metering import metering
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.compose.stack import Leaf, Surroundings, stack
 from gateway.events import Emit, Event
 from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting, Watch
+from gateway.layers.admission import Admission
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Reranking, Reserve, Route
 from gateway.searching import Searching, SearchRoute
@@ -35,6 +38,7 @@ from gateway.siblings import ALONE, Siblings
 from gateway.storing import Storing, StoringLimits
 from gateway.telemetry.running import Running as Telemetry
 from gateway.telemetry.running import telemetry
+from gateway.tenants.metering import Metering
 
 __all__ = ["NO_MEMORIES", "Gateway", "Leaf", "Surroundings", "gateway", "stack"]
 
@@ -67,6 +71,7 @@ async def gateway(
 
     Raises:
         AddressError: It cannot listen where it should.
+        LedgerUnusable: Tenants are configured, and what they use cannot be written down.
 
     """
     if siblings.count > 1:
@@ -97,12 +102,20 @@ async def gateway(
         # A backend used in two routes has one stack: one queue, one limit.
         chance = Random()  # noqa: S311 - for pauses, no secrets
         around = Surroundings(
-            memories=await memories(settings.cache, emit=tell, parts=parts),
+            memories=await memories(
+                settings.cache,
+                emit=tell,
+                parts=parts,
+                tenants=bool(settings.tenants),
+            ),
             chance=chance,
             emit=tell,
             observer=told.observer,
             wire=told.wire,
             siblings=siblings,
+            metering=await metering(
+                settings, siblings=siblings, emit=tell, parts=parts
+            ),
         )
         backends = {
             name: await _backend(name, backend, around, parts)
@@ -117,7 +130,7 @@ async def gateway(
             share=settings.server.reserve_share,
             least_s=settings.server.reserve_least_s,
         )
-        routes: Mapping[str, Route] = _routes(settings, backends)
+        routes: Mapping[str, Route] = _routes(settings, backends, around.metering)
         search_routes: Mapping[str, SearchRoute] = _search_routes(settings, backends)
         collections = engine
         if door.identify:
@@ -157,6 +170,7 @@ async def gateway(
             reserve=reserve,
             settings=settings.server,
             max_answer_bytes=settings.cache.max_answer_bytes,
+            labels=tuple(sorted(settings.ledger.labels)),
             observer=told.observer,
             emit=tell,
             entrance=door,
@@ -204,7 +218,14 @@ def _used(settings: Settings) -> set[str]:
     return {name for route in settings.routes.values() for name in route.backends}
 
 
-def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
+def _routes(
+    settings: Settings, backends: dict[str, Built], metered: Metering | None
+) -> dict[str, Route]:
+    def admitted(scorer: Scorer) -> Scorer:
+        if metered is None:
+            return scorer
+        return Admission(scorer, tenants=metered.tenants, emit=metered.emit)
+
     min_scores = {
         name: backend.min_score
         for name, backend in settings.backends.items()
@@ -212,7 +233,10 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
     }
     return {
         name: Route(
-            scorer=Fallback(tuple(backends[each].scorer for each in route.backends)),
+            # Above Fallback: another backend is no way round a tenant's rate.
+            scorer=admitted(
+                Fallback(tuple(backends[each].scorer for each in route.backends))
+            ),
             backends=tuple(route.backends),
             timeout_s=route.timeout_s,
             top_k=route.top_k,

@@ -178,6 +178,15 @@ def _rerank_failed(error: RerankFailed) -> Refusal:
         attempts=error.execution.attempts[-_MAX_ATTEMPTS:],
     )
     attempts = execution.attempts
+    if error.quota:
+        return Refusal(
+            code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+            message=str(error),
+            reason=error_reason_pb2.ERROR_REASON_QUOTA_EXCEEDED,
+            metadata={"quota": error.quota.quota, "limit": error.quota.limit},
+            retry_after_s=error.retry_after_s,
+            execution=execution,
+        )
     again_s = (error.retry_after_s or _RETRY_AFTER_S) if error.transient else None
     return Refusal(
         code=(

@@ -15,6 +15,7 @@ from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.server import ServerSettings
 from gateway.settings.sources import Ticket, load, ticket
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
+from gateway.settings.tenants import LedgerSettings, PriceSettings, TenantSettings
 
 __all__ = [
     "LOCAL",
@@ -24,13 +25,16 @@ __all__ = [
     "Export",
     "HttpSettings",
     "IdentitySettings",
+    "LedgerSettings",
     "LogSettings",
+    "PriceSettings",
     "RetrievalSettings",
     "RouteSettings",
     "ServerSettings",
     "Settings",
     "SettingsError",
     "TelemetrySettings",
+    "TenantSettings",
     "Ticket",
     "TlsSettings",
     "checked",

@@ -13,6 +13,12 @@ from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.section import MIB, Count, Seconds, Section, Share
 from gateway.settings.server import ServerSettings
 from gateway.settings.telemetry import LogSettings, TelemetrySettings
+from gateway.settings.tenants import (
+    LedgerSettings,
+    PriceSettings,
+    TenantName,
+    TenantSettings,
+)
 
 LOCAL = "local"
 """The dialect of what runs in this process, and the name of the built-in scorer."""
@@ -200,6 +206,9 @@ class BackendSettings(Section):
     """Whether traces go on in it, by the header `traceparent`; unset: where its operator
     runs it, and not with a vendor."""
 
+    price: PriceSettings | None = None
+    """What it costs; unset: nobody knows."""
+
     api_key: SecretStr | None = Field(default=None, exclude=True)
     """The key itself: read from its place, never from the configuration."""
     problem: str = ""
@@ -235,6 +244,8 @@ class Settings(Section):
     embedder: EmbedderSettings = EmbedderSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     logs: LogSettings = LogSettings()
+    tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
+    ledger: LedgerSettings = LedgerSettings()
 
     @property
     def private(self) -> "Settings":

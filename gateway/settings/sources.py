@@ -23,6 +23,7 @@ from gateway.settings.models import (
 from gateway.settings.places import data_folder
 from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.telemetry import from_environment
+from gateway.settings.tenants import LedgerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def load(
             "embedder": _with_key(settings.embedder, env),
             "cache": _with_secrets(settings.cache, env),
             "retrieval": _with_path(_with_key(settings.retrieval, env), env),
+            "ledger": _with_place(settings.ledger, env),
             "telemetry": telemetry,
         }
     )
@@ -194,6 +196,20 @@ def _with_path(
     given = Path(retrieval.path).expanduser()
     path = str(given if retrieval.path else data_folder(env) / "collections")
     return retrieval.model_copy(update={"path": path})
+
+
+def _with_place(ledger: LedgerSettings, env: Mapping[str, str]) -> LedgerSettings:
+    """Fill in where the ledger is, and fetch its password, or say why it is of no use."""
+    given = Path(ledger.path).expanduser()
+    found: dict[str, Any] = {
+        "path": str(given if ledger.path else data_folder(env) / "ledger.sqlite")
+    }
+    variable = ledger.password_env
+    secret = env.get(variable, "") if variable else ""
+    if variable and not secret:
+        found["problem"] = f"environment variable {variable} is not set"
+    found["password"] = SecretStr(secret) if secret else None
+    return ledger.model_copy(update=found)
 
 
 def _with_key(backend: S, env: Mapping[str, str]) -> S:

@@ -597,6 +597,15 @@ async def a_caller_who_wants_to_know() -> Told:
 
 
 @scenario
+async def a_caller_who_labels_its_calls() -> Told:
+    environ = {"RERANK_GATEWAY__LEDGER__LABELS": '["team"]'}
+    async with one_backend(GOOD, environ=environ) as (scene, _):
+        labels = {"team": "search", "secret": CANARY}
+        await scene.rerank(rerank_request(3, labels=labels))
+    return scene.told
+
+
+@scenario
 async def a_call_over_http() -> Told:
     async with (
         one_backend(GOOD, http={"address": "127.0.0.1:0"}) as (scene, _),
