@@ -5,7 +5,6 @@ from pydantic_core import ErrorDetails
 _WORDS = {
     "extra_forbidden": "there is no such setting",
     "missing": "is required",
-    "string_pattern_mismatch": "must match [a-z][a-z0-9_]*",
 }
 _PATTERNS = {
     "sha256": "must be 64 hexadecimal digits, as `rerank-gateway keys create` prints",
@@ -18,6 +17,7 @@ def in_words(error: ErrorDetails) -> str:
     """Say what is wrong with one setting."""
     path = [str(part) for part in error["loc"] if part != "[key]"]
     said: str = _WORDS.get(error["type"], error["msg"])
-    if error["type"] == "string_pattern_mismatch" and path[-1] in _PATTERNS:
-        said = _PATTERNS[path[-1]]
+    if error["type"] == "string_pattern_mismatch":
+        pattern = str(error["ctx"]["pattern"]).strip("^$")
+        said = _PATTERNS.get(path[-1], f"must match {pattern}")
     return f"{'.'.join(path)}: {said[:1].lower()}{said[1:]}"
