@@ -29,6 +29,8 @@ from rerank.v1 import (
 )
 from tei.v1 import tei_pb2, tei_pb2_grpc
 from tests.e2e.running import running
+from tests.e2e.shapes import SHAPES
+from tests.e2e.vendor import Vendor, hang
 
 pytestmark = pytest.mark.real_time
 
@@ -447,6 +449,41 @@ async def test_the_line_of_a_call_says_whose_it_is(scene: Scene) -> None:
         ("OK", "umbrella"),
         ("UNAUTHENTICATED", ""),
     ]
+
+
+async def test_strangers_take_no_room_and_are_not_told_that_there_is_none() -> None:
+    (shape,) = SHAPES["llamacpp"]
+    prefix = "RERANK_GATEWAY__"
+    environ = {
+        f"{prefix}SERVER__MAX_CALLS": "1",
+        f"{prefix}IDENTITY__MODE": "keys",
+        f"{prefix}IDENTITY__KEYS__READER__SHA256": hash_of("key-of-reader"),
+    }
+    known = _metadata("reader")
+    async with Vendor(hang) as vendor:
+        backend = {"dialect": shape.dialect, "url": vendor.url, **shape.settings}
+        settings = {
+            "backends": {"behind": backend},
+            "routes": {"default": {"backends": ["behind"]}},
+        }
+        async with running(settings, environ=environ) as gateway:
+            strangers = [
+                gateway.stub.Rerank(_request(), timeout=_PATIENCE_S) for _ in range(20)
+            ]
+            for stranger in strangers:
+                code, *_ = await _told(stranger)
+                assert code is grpc.StatusCode.UNAUTHENTICATED
+            first = gateway.stub.Rerank(_request(), metadata=known, timeout=_PATIENCE_S)
+            await vendor.until(lambda: vendor.in_progress > 0)
+            code, *_ = await _told(
+                gateway.stub.Rerank(_request(), metadata=known, timeout=_PATIENCE_S)
+            )
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            code, *_ = await _told(gateway.stub.Rerank(_request(), timeout=_PATIENCE_S))
+            assert code is grpc.StatusCode.UNAUTHENTICATED
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
 
 
 # What is remembered
