@@ -67,7 +67,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "discovery": {"backends", "events"},
     # Who pays, and for what; written down in a file or in Redis.
     "tenants": {"tenants", "backends", "events", "concurrency"},
-    "identity": {"identity"},
     "layers": {
         "layers",
         "backends",
