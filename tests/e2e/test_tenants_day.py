@@ -176,10 +176,8 @@ def rate_limited(answer: rerank_service_pb2.RerankResponse) -> bool:
     )
 
 
-async def test_a_day_of_three_tenants_is_written_down_as_it_was_billed(
-    day: Day,
-) -> None:
-    cohere, voyage = day.vendors["cohere"], day.vendors["voyage"]
+async def in_the_morning(day: Day) -> None:
+    cohere = day.vendors["cohere"]
     async with day.gateway() as morning:
         # Two of 100 documents in two calls, one of 250 in three.
         for count in (3, 100, 250):
@@ -194,8 +192,10 @@ async def test_a_day_of_three_tenants_is_written_down_as_it_was_billed(
         instead = await morning.ask("acme", "default")
         assert instead.execution.backend == "pinecone"
         await morning.served.stop(signal.SIGTERM)
-    await day.check()
-    assert cohere.bill.units["acme"] == 5
+
+
+async def at_noon(day: Day) -> None:
+    cohere = day.vendors["cohere"]
     async with day.gateway() as noon:
         assert reranked(await noon.ask("acme", "cohere", count=600))
         before = len(cohere.received)
@@ -218,6 +218,10 @@ async def test_a_day_of_three_tenants_is_written_down_as_it_was_billed(
         await noon.served.stop(signal.SIGKILL)
         with pytest.raises(grpc.aio.AioRpcError):
             await hanging
+
+
+async def in_the_evening(day: Day) -> None:
+    voyage = day.vendors["voyage"]
     async with day.gateway() as evening:
         assert reranked(await evening.ask("gamma", "voyage", count=40))
         while reranked(await evening.ask("gamma", "voyage", count=40)):
@@ -226,6 +230,16 @@ async def test_a_day_of_three_tenants_is_written_down_as_it_was_billed(
         while reranked(await evening.ask("beta", "pinecone")):
             assert len(day.vendors["pinecone"].received) < 40
         await evening.served.stop(signal.SIGTERM)
+
+
+async def test_a_day_of_three_tenants_is_written_down_as_it_was_billed(
+    day: Day,
+) -> None:
+    await in_the_morning(day)
+    await day.check()
+    assert day.vendors["cohere"].bill.units["acme"] == 5
+    await at_noon(day)
+    await in_the_evening(day)
     await day.check()
     await shown_as_it_was(day)
 
