@@ -1,6 +1,7 @@
 """What the description of the faces says holds: for all that it allows, and what it forbids."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     positive_data_acceptance,
 )
 
+from gateway.faces.headers import CONNECT_TIMEOUT, GRPC_TIMEOUT, TIMEOUT
 from gateway.faces.openapi import document
 from gateway.rpc.requests import Limits
 from tests.faces.asking import COHERE, facing
@@ -34,6 +36,7 @@ _OPERATIONS = {
     if isinstance(found, Ok)
 }
 _EXAMPLES = 10
+_TIMEOUTS = (CONNECT_TIMEOUT, GRPC_TIMEOUT, TIMEOUT)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,9 +83,17 @@ def test_every_answer_is_as_described(case: str, url: str) -> None:
         excluded = left_out
         if mode is GenerationMode.NEGATIVE and _is_described_nevertheless(label, case):
             excluded = [*left_out, negative_data_rejection]
-        case.call_and_validate(base_url=url, excluded_checks=excluded)
+        response = case.call(base_url=url)
+        if response.status_code == HTTPStatus.GATEWAY_TIMEOUT and _is_in_a_hurry(case):
+            return
+        case.validate_response(response, excluded_checks=excluded)
 
     check()
+
+
+def _is_in_a_hurry(case: Any) -> bool:
+    """Tell whether a header left less time than the description allows."""
+    return any(name.lower() in _TIMEOUTS for name in case.headers or ())
 
 
 def _is_described_nevertheless(label: str, case: Any) -> bool:
