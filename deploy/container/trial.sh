@@ -1,6 +1,13 @@
 # What verify.py runs in a container of the image: SERVE is its command, HEALTH its health check.
 set -eu
 
+if $SERVE >/tmp/refused 2>&1; then
+	echo "it serves without saying to whom"
+	exit 1
+fi
+grep -q allow_anonymous /tmp/refused
+export RERANK_GATEWAY__SERVER__ALLOW_ANONYMOUS=true
+
 $SERVE >/tmp/log 2>&1 &
 server=$!
 tries=0

@@ -45,6 +45,14 @@ spec:
           value: {{ .Values.server.workers | quote }}
         - name: RERANK_GATEWAY__SERVER__GRACE_S
           value: {{ .Values.server.graceSeconds | quote }}
+        {{- if .Values.server.allowAnonymous }}
+        - name: RERANK_GATEWAY__SERVER__ALLOW_ANONYMOUS
+          value: "true"
+        {{- end }}
+        {{- if .Values.metrics.allowAnonymous }}
+        - name: RERANK_GATEWAY__TELEMETRY__ALLOW_ANONYMOUS
+          value: "true"
+        {{- end }}
         - name: RERANK_GATEWAY__TELEMETRY__METRICS_ADDRESS
           value: "0.0.0.0:{{ .Values.metrics.port }}"
         {{- if .Values.http.enabled }}
