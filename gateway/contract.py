@@ -126,6 +126,8 @@ class Rerank:
     """Whose vectors that collection has."""
     caller: str = ""
     """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """What is written down beside what it costs, in the order of their names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ GatewayError
  ├ TooOld                  a version is not there in time     → UNAVAILABLE
  ├ OutOfTime               the caller's deadline is over      → DEADLINE_EXCEEDED
  └ RerankFailed            only under failure_policy FAIL     → UNAVAILABLE, or
-                                                   FAILED_PRECONDITION if for good
+                                                   FAILED_PRECONDITION if for good, or
+                                             RESOURCE_EXHAUSTED if a quota is used up
 """
 
 from dataclasses import dataclass
@@ -137,6 +138,15 @@ class OutOfTime(GatewayError):
         super().__init__("the deadline left no time for an answer")
 
 
+@dataclass(frozen=True, slots=True)
+class UsedUp:
+    """What a caller may use no more of."""
+
+    quota: str
+    """As the configuration calls it."""
+    limit: str
+
+
 class RerankFailed(GatewayError):
     """No backend scored, and the caller wants no other order."""
 
@@ -147,8 +157,10 @@ class RerankFailed(GatewayError):
         *,
         transient: bool,
         retry_after_s: float | None,
+        quota: UsedUp | None = None,
     ) -> None:
         super().__init__(message)
+        self.quota = quota
         self.execution = execution
         self.transient = transient
         self.retry_after_s = retry_after_s

@@ -100,10 +100,41 @@ class FlightJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMetered:
+    """What a call to a backend cost is written in the ledger."""
+
+    tenant: str
+    """As the configuration calls it: few."""
+    backend: str
+    calls: int
+    search_units: float
+    tokens: int
+    cost: float
+    """In the ledger's currency: to draw, since the ledger itself is exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRefused:
+    """A tenant used up what it may use: no backend was asked."""
+
+    tenant: str
+    """As the configuration calls it: few."""
+    quota: str
+    """Likewise, such as `requests_per_s`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSilent:
+    """The ledger cannot be written, or written to no more."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """An RPC is over; what was answered, if anything was.
 
-    All but the first four is of answers with an `Execution`, and empty for others.
+    All but the first five is of answers with an `Execution`, and empty for others.
     """
 
     method: str
@@ -113,6 +144,8 @@ class CallEnded:
     duration_s: float
     face: str = ""
     """Whose API the caller speaks, such as `tei`; empty: gRPC."""
+    tenant: str = ""
+    """Who called, as its credentials prove; empty: none were asked for, or shown."""
     outcome: str = ""
     search_method: str = ""
     fallback: bool = False
@@ -147,6 +180,9 @@ Event = (
     | Retried
     | Hedged
     | FlightJoined
+    | CallMetered
+    | TenantRefused
+    | LedgerSilent
     | CallEnded
 )
 Emit = Callable[[Event], None]

@@ -97,6 +97,7 @@ def fell_back(ask: Rerank, error: BackendError, duration_s: float) -> Reranked:
         outcome=StageOutcome.FAILED,
         reason=error.reason,
         duration_s=duration_s,
+        detail="" if error.attempts else str(error),
     )
     return _order_received(
         ask, Outcome.FELL_BACK, stage, reason=error.reason, attempts=error.attempts
@@ -119,7 +120,10 @@ def with_failures(search_method: str, words: str, execution: Execution) -> str:
 
     """
     if execution.outcome is Outcome.FELL_BACK:
-        return method.fell_back_in_words(search_method, _in_words(execution.attempts))
+        failures = _in_words(execution.attempts)
+        # Where nobody was to be asked at all, the stage says why.
+        failures = failures or [each.detail for each in execution.stages if each.detail]
+        return method.fell_back_in_words(search_method, failures)
     if failed := _of_others(execution.attempts, execution.backend):
         return f"{words} ({execution.backend}, after {'; '.join(_in_words(failed))})"
     return words

@@ -7,10 +7,18 @@ from itertools import count
 
 from gateway import report
 from gateway.backends.errors import BackendError
-from gateway.backends.scorer import CacheWish, Candidate, Scorer, ScoreRequest
+from gateway.backends.scorer import (
+    CacheWish,
+    Candidate,
+    Payer,
+    Scorer,
+    ScoreRequest,
+)
+from gateway.backends.unpaid import QuotaExceeded
 from gateway.contract import Document, Rerank, Reranked
 from gateway.departures import Departures
-from gateway.errors import RerankFailed, UnknownRoute
+from gateway.errors import RerankFailed, UnknownRoute, UsedUp
+from gateway.identity.caller import caller
 from gateway.observing import UNOBSERVED, Observer
 from gateway.rows import rows
 
@@ -29,6 +37,8 @@ class Route:
     """Thresholds of backends that carry their own: two models differ in calibration."""
     passages: int
     """Of one document at most, where long documents are split; 0: they are not."""
+    shares_cache: bool = False
+    """Whether tenants share what is remembered of its scores."""
     takes_partial: bool
     """Where the time is over, scores of the first documents are better than none."""
 
@@ -158,7 +168,9 @@ class Reranking:
             cache=route.cache(ask.cache),
             lookup=ask.lookup,
             space=ask.space,
+            scope="" if route.shares_cache else caller.get().tenant,
             caller=ask.caller,
+            payer=Payer("", ask.labels) if ask.labels else None,
             takes_partial=route.takes_partial,
             passages=route.passages,
         )
@@ -173,6 +185,7 @@ class Reranking:
                 fallen.execution,
                 transient=error.transient,
                 retry_after_s=error.retry_after_s,
+                quota=_quota(error),
             ) from error
         return report.scored(
             ask,
@@ -211,6 +224,12 @@ def _candidates(
 
 def _timeout_s(ask: Rerank, route: Route) -> float:
     return route.timeout_s if ask.timeout_s is None else ask.timeout_s
+
+
+def _quota(error: BackendError) -> UsedUp | None:
+    if isinstance(error, QuotaExceeded):
+        return UsedUp(error.quota, error.limit)
+    return None
 
 
 def _since(began: float) -> float:

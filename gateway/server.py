@@ -12,6 +12,7 @@ from gateway.concurrency import all_of, in_the_background
 from gateway.connections import connection_options
 from gateway.events import Emit
 from gateway.faces.listener import Listener
+from gateway.identity.entrance import OPEN, Entrance
 from gateway.inspecting import Inspecting
 from gateway.listening import AddressError, bound, shared
 from gateway.loop_lag import LoopLag
@@ -31,6 +32,7 @@ from gateway.rpc.calls import Calls
 from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
+from gateway.rpc.identifying import Identifying
 from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.recollection import Recollection
 from gateway.rpc.reflection import enable_reflection
@@ -38,6 +40,7 @@ from gateway.rpc.requests import Limits
 from gateway.rpc.rerank_batch import RerankBatch
 from gateway.rpc.rerank_service import RerankService, add_rerank_service
 from gateway.rpc.search_service import SearchService
+from gateway.rpc.secured import server_credentials
 from gateway.rpc.shedding import Shedding
 from gateway.rpc.tei_service import TeiService, add_tei_service
 from gateway.searching import Searching
@@ -74,9 +77,11 @@ class Server:
         inspecting: The use case behind BackendService.
         reserve: What of a caller's deadline is kept for the way back.
         settings: Address, limits and message sizes.
+        labels: Which labels of requests are kept, in order.
         max_answer_bytes: How much memory whole answers may take; 0: none is kept.
         observer: Watches each call.
         emit: Told how each call ended.
+        entrance: Whom it lets in.
         siblings: The processes that share its port.
         faces: Given the services and the way to them, gives what listens for HTTP; None:
             nothing does.
@@ -94,8 +99,10 @@ class Server:
         reserve: Reserve,
         settings: ServerSettings,
         max_answer_bytes: int,
+        labels: tuple[str, ...] = (),
         observer: Observer,
         emit: Emit,
+        entrance: Entrance = OPEN,
         siblings: Siblings = ALONE,
         faces: Callable[[Handlers, InProcess], Listener] | None = None,
         http_address: str = "",
@@ -116,8 +123,10 @@ class Server:
             exempt=_NEVER_WATCHED,
             allow_debug=settings.allow_debug,
         )
-        # All is seen, and what is refused for overload is not worth a guard's work.
-        interceptors = [calls, self._shedding, Guard()]
+        self._entrance = entrance
+        # All is seen; strangers take no room from those who may call; and what is refused
+        # for overload is not worth a guard's work.
+        interceptors = [calls, *_identifying(entrance), self._shedding, Guard()]
         self._server = grpc.aio.server(
             interceptors=interceptors,
             options=[
@@ -133,6 +142,7 @@ class Server:
             max_documents=settings.max_documents,
             max_document_bytes=settings.max_document_bytes,
             max_query_bytes=settings.max_query_bytes,
+            labels=labels,
         )
         rerank_service = RerankService(
             reranking=reranking,
@@ -208,7 +218,11 @@ class Server:
         if not self._shares_port:  # whoever started all of them has looked
             check_free(address)
         try:
-            port = self._server.add_insecure_port(address)
+            if shown := self._entrance.grpc:
+                credentials = server_credentials(shown)
+                port = self._server.add_secure_port(address, credentials)
+            else:
+                port = self._server.add_insecure_port(address)
         except RuntimeError as error:
             message = f"cannot listen on {address}"
             raise AddressError(message) from error
@@ -217,7 +231,8 @@ class Server:
         if self._http:
             take = shared if self._shares_port else bound
             place = take(self.http_address)
-            await self._http.start(place)
+            secure = self._entrance.http
+            await self._http.start(place, secure.context() if secure else None)
             host = self.http_address.rpartition(":")[0]
             self.http_address = f"{host}:{place.getsockname()[1]}"
         await self._server.start()
@@ -237,6 +252,12 @@ class Server:
             stopping.append(self._http.stop(grace_s=grace_s))
         await all_of(*stopping)
         await self._watching.aclose()
+
+
+def _identifying(entrance: Entrance) -> list[Identifying]:
+    if entrance.identify is None:
+        return []
+    return [Identifying(identify=entrance.identify, open_to_all=entrance.open)]
 
 
 def check_free(address: str) -> None:

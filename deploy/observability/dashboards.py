@@ -22,6 +22,7 @@ from deploy.observability.grafana import (
     gateway_answers,
     gateway_insides,
     gateway_process,
+    gateway_tenants,
 )
 from deploy.observability.grafana import search_methods as spans
 from deploy.observability.grafana.panels import PROMETHEUS
@@ -75,6 +76,7 @@ def gateway() -> Dashboard:
         ("Fallbacks: answers without the rerank", gateway_answers.fallbacks),
         ("Backends", gateway_insides.backends),
         ("Cache", gateway_insides.cache),
+        ("Tenants", gateway_tenants.tenants),
         ("Scores, and what the rerank changes", gateway_answers.scores),
         ("gRPC", gateway_insides.grpc),
         ("Time and load", gateway_process.time_and_load),

@@ -7,6 +7,7 @@ fixtures. `gateway.backends.http` does everything that all of them have in commo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.backends.billing import CALLS, Billing
 from gateway.backends.errors import BackendError
 from gateway.backends.facts import Facts
 from gateway.backends.reading import Json
@@ -95,6 +96,8 @@ class Traits:
     """Calls at once by default: what the vendor serves without queueing or refusing."""
     needs_model: bool = False
     """Without a model, every call would be refused."""
+    billing: Billing = CALLS
+    """What an answer costs, as far as its `usage` says."""
     home: str = ""
     """The vendor's own base url; empty where everybody runs their own server."""
 

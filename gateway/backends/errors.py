@@ -5,6 +5,7 @@
      ├ TimedOut         one attempt took too long           yes      if it had a fair chance
      │  └ OutOfTime     the caller's time was over          yes      if it had a fair chance
      ├ RateLimited      429, or the vendor's word for it    yes      no
+     │  └ QuotaExceeded     the caller may use no more      yes      no
      ├ Overloaded       our own bound for this backend      yes      no
      │  └ TooLate       no turn within the caller's time    yes      no
      ├ CircuitOpen      it failed too often, not asked      yes      no
@@ -14,11 +15,14 @@
      ├ Malformed        200 that breaks its contract        no       yes
      │  └ WrongScale    numbers that the scale cannot have  no       yes
      ├ Misconfigured    key or extra missing, not asked     no       no
-     └ Internal         a bug of ours                       no       no
+     ├ Internal         a bug of ours                       no       no
+     └ LedgerFailed     nothing can be written down         yes      no
 
-The two attributes decide everything upstream: nobody lists classes. A third, `state`, is
-what the failure shows about the backend. A message says who,
-what and how much, and never quotes what a backend answered: it may contain documents.
+QuotaExceeded and LedgerFailed are in `unpaid`. The two attributes decide everything
+upstream: nobody lists classes. A third, `state`, is what the failure shows about the
+backend; a fourth, `may_cost`, whether the vendor may have done the work all the same, and
+want to be paid for it. A message says who, what and how much, and never quotes what a
+backend answered: it may contain documents.
 """
 
 from dataclasses import dataclass
@@ -84,6 +88,8 @@ class BackendError(Exception):
     """The backend is at fault: this counts against its health."""
     state: BackendState = BackendState.DEGRADED
     """What this failure shows about the backend."""
+    may_cost: bool = False
+    """It was asked, and may have done what it was asked for."""
     lacks_time: ClassVar[bool] = False
     """The caller's time was too short for an answer, or for a turn."""
 
@@ -125,8 +131,10 @@ class Unavailable(BackendError):
         retry_after_s: float | None = None,
         loading: bool = False,
         permanent: bool = False,
+        lost: bool = False,
     ) -> None:
         super().__init__(backend, detail, retry_after_s=retry_after_s)
+        self.may_cost = lost
         self.transient = not permanent
         self.blames_backend = not loading
         if loading:
@@ -144,6 +152,7 @@ class TimedOut(BackendError):
 
     def __init__(self, backend: str, after_s: float, *, had_fair_chance: bool) -> None:
         super().__init__(backend, f"no answer in {after_s:.2f} s")
+        self.may_cost = after_s > 0
         self.blames_backend = had_fair_chance
 
 
@@ -247,6 +256,7 @@ class Malformed(BackendError):
     reason = FailureReason.MALFORMED
     transient = False
     blames_backend = True
+    may_cost = True
 
 
 class WrongScale(Malformed):
@@ -270,3 +280,4 @@ class Internal(BackendError):
     reason = FailureReason.INTERNAL
     transient = False
     blames_backend = False
+    may_cost = True

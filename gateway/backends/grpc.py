@@ -133,7 +133,8 @@ class Caller:
             refusal = GrpcRefusal(self._backend, status, error.details() or "")
             failure = self._failure(refusal, after_s=clock() - began, left_s=left_s)
         except grpc.aio.BaseError as error:  # such as: the channel is closed
-            failure = Unavailable(self._backend, f"no answer ({type(error).__name__})")
+            detail = f"no answer ({type(error).__name__})"
+            failure = Unavailable(self._backend, detail, lost=True)
         else:
             return answer
         # Not from there: what the server said would go along with the error.

@@ -16,7 +16,11 @@ from gateway.backends.dialect import Refusal
 from gateway.backends.errors import BackendError, Internal, Malformed, Unavailable
 from gateway.backends.reading import ContractBrokenError, Json
 from gateway.backends.refusal import by_status
-from gateway.backends.transport import TRANSPORT_ERRORS, Transport
+from gateway.backends.transport import (
+    NOT_CONNECTED,
+    TRANSPORT_ERRORS,
+    Transport,
+)
 
 T = TypeVar("T")
 
@@ -133,7 +137,9 @@ class Poster:
         except TRANSPORT_ERRORS as error:
             # The cause names it: aiohttp has one kind for all that prevents a connection.
             cause = type(error.__cause__ or error).__name__
-            raise Unavailable(self._backend, f"no answer ({cause})") from error
+            lost = not isinstance(error, NOT_CONNECTED)
+            detail = f"no answer ({cause})"
+            raise Unavailable(self._backend, detail, lost=lost) from error
         if self._wire.listens:
             self._wire.received(reply.status, reply.headers)
         if reply.status != _OK:

@@ -64,6 +64,16 @@ more). Raises nothing: a collection that cannot be asked says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
+class Payer:
+    """On whose account calls are made."""
+
+    tenant: str
+    """Empty: nobody's in particular."""
+    labels: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """What else is written beside it, by name."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRequest:
     """What one scorer is asked."""
 
@@ -84,8 +94,12 @@ class ScoreRequest:
     space: str = ""
     """Whose vectors the collection has; empty: its callers bring them."""
     cache: CacheWish = field(default_factory=CacheWish)
+    scope: str = ""
+    """Whose memory of scores takes part; empty: everybody's."""
     caller: str = ""
     """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
+    payer: Payer | None = None
+    """Who pays for calls to a backend; None: nobody counts them."""
     takes_partial: bool = False
     """Scores of a contiguous beginning of the documents are better than none, where the
     time is over before the rest is there."""

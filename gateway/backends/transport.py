@@ -20,6 +20,9 @@ _KEEP_ALIVE_S = 4.0
 TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
 """Everything that a broken connection or an answer that is no HTTP can raise."""
 
+NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""Those of them that come before anything is sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -13,6 +13,7 @@ from gateway.cli.failing import MISTAKE, fail
 from gateway.cli.worker import loop_factory, settle_memory
 from gateway.concurrency import ended
 from gateway.settings import Settings
+from gateway.settings.identity_checks import exposures
 
 _log = logging.getLogger("gateway")
 
@@ -49,8 +50,11 @@ def serve(
         metrics_address=metrics_address,
         workers=workers,
     )
+    from gateway.identity.certificates import CertificateError
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
+    from gateway.settings.credentials import WrongKeysError
+    from gateway.tenants.ledger import LedgerUnusable
     from gateway.workers.cores import can_share_a_port, workers_by_default
     from gateway.workers.supervising import CannotServe
 
@@ -64,7 +68,13 @@ def serve(
                     runner.run(_serve(settings))
             else:
                 asyncio.run(_supervise(settings, count))
-    except (AddressError, CannotServe) as error:
+    except (
+        AddressError,
+        CannotServe,
+        CertificateError,
+        LedgerUnusable,
+        WrongKeysError,
+    ) as error:
         fail(str(error))
 
 
@@ -107,7 +117,7 @@ async def _supervise(settings: Settings, count: int) -> None:
             metrics = Metrics()
             workers = Workers(settings, count=count, departed=metrics.departed)
             metrics_address = await parts.enter_async_context(
-                metrics.shown(settings.telemetry.metrics_address, of=workers)
+                metrics.shown(settings, of=workers)
             )
         else:
             workers = Workers(settings, count=count)
@@ -162,10 +172,15 @@ def _listening(
     )
     several = f", {workers} workers" if workers > 1 else ""
     _log.info("listening on %s, routes: %s%s", address, routes, several)
+    tls = settings.tls
     if http_address:
-        _log.info("the APIs of vendors at http://%s", http_address)
+        scheme = "https" if tls.serves("http") else "http"
+        _log.info("the APIs of vendors at %s://%s", scheme, http_address)
     if metrics_address:
-        _log.info("metrics at http://%s/metrics", metrics_address)
+        scheme = "https" if tls.serves("metrics") else "http"
+        _log.info("metrics at %s://%s/metrics", scheme, metrics_address)
+    for warning in exposures(settings):
+        _log.warning(warning)
 
 
 def _stopping(settings: Settings) -> None:

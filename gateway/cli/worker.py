@@ -67,9 +67,12 @@ def settle_memory() -> None:
 
 async def _serve(start: "Start", parent: socket.socket) -> int:
     from gateway.compose import gateway
+    from gateway.identity.certificates import CertificateError
     from gateway.listening import AddressError
     from gateway.logs import EventLog
+    from gateway.settings.credentials import WrongKeysError
     from gateway.siblings import Siblings
+    from gateway.tenants.ledger import LedgerUnusable
     from gateway.workers.link import LinkEnded, linked
 
     stop = asyncio.Event()
@@ -104,7 +107,12 @@ async def _serve(start: "Start", parent: socket.socket) -> int:
                 numbers = await running.numbers()
                 with suppress(LinkEnded, TimeoutError):
                     await link.ask("last numbers", numbers, within_s=_SERVING_S)
-        except AddressError as error:
+        except (
+            AddressError,
+            CertificateError,
+            LedgerUnusable,
+            WrongKeysError,
+        ) as error:
             with suppress(LinkEnded, TimeoutError):
                 await link.ask("cannot serve", str(error), within_s=_SERVING_S)
             return 1

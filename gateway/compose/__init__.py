@@ -1,25 +1,30 @@
 """Settings become running parts, once: who holds whom."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from gateway.backends.dialects import GRPC_DIALECTS
+from gateway.backends.scorer import Scorer
 from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
 from gateway.compose.faces import faces
 from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
+from gateway.compose.identity import entrance, permitted
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import NO_MEMORIES, Memories, memories
+from gateway.compose.metering import metering
 from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.compose.stack import Leaf, Surroundings, stack
 from gateway.events import Emit, Event
+from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting, Watch
+from gateway.layers.admission import Admission
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Reranking, Reserve, Route
 from gateway.searching import Searching, SearchRoute
@@ -33,6 +38,7 @@ from gateway.siblings import ALONE, Siblings
 from gateway.storing import Storing, StoringLimits
 from gateway.telemetry.running import Running as Telemetry
 from gateway.telemetry.running import telemetry
+from gateway.tenants.metering import Metering
 
 __all__ = ["NO_MEMORIES", "Gateway", "Leaf", "Surroundings", "gateway", "stack"]
 
@@ -65,6 +71,7 @@ async def gateway(
 
     Raises:
         AddressError: It cannot listen where it should.
+        LedgerUnusable: Tenants are configured, and what they use cannot be written down.
 
     """
     if siblings.count > 1:
@@ -76,9 +83,15 @@ async def gateway(
             check_free(settings.http.address)
     watch = Watch()
     async with AsyncExitStack() as parts:
-        # Last to end: it tells of the end of all the others.
+        # Before anything is opened: who must not be let in must not wait for it either.
+        door = await entrance(settings, parts)
+        # Last to end but that: it tells of the end of all the others.
         told = await parts.enter_async_context(
-            telemetry(settings.telemetry, siblings=siblings)
+            telemetry(
+                settings.telemetry,
+                siblings=siblings,
+                secure=door.metrics.context() if door.metrics else None,
+            )
         )
         listeners: tuple[Emit, ...] = (watch, emit, *told.listeners)
 
@@ -89,12 +102,20 @@ async def gateway(
         # A backend used in two routes has one stack: one queue, one limit.
         chance = Random()  # noqa: S311 - for pauses, no secrets
         around = Surroundings(
-            memories=await memories(settings.cache, emit=tell, parts=parts),
+            memories=await memories(
+                settings.cache,
+                emit=tell,
+                parts=parts,
+                tenants=bool(settings.tenants),
+            ),
             chance=chance,
             emit=tell,
             observer=told.observer,
             wire=told.wire,
             siblings=siblings,
+            metering=await metering(
+                settings, siblings=siblings, emit=tell, parts=parts
+            ),
         )
         backends = {
             name: await _backend(name, backend, around, parts)
@@ -109,8 +130,15 @@ async def gateway(
             share=settings.server.reserve_share,
             least_s=settings.server.reserve_least_s,
         )
+        routes: Mapping[str, Route] = _routes(settings, backends, around.metering)
+        search_routes: Mapping[str, SearchRoute] = _search_routes(settings, backends)
+        collections = engine
+        if door.identify:
+            routes = PermittedRoutes(routes)
+            search_routes = PermittedRoutes(search_routes)
+            collections = permitted(engine)
         reranking = Reranking(
-            routes=_routes(settings, backends),
+            routes=routes,
             reserve=reserve,
             observer=told.observer,
         )
@@ -122,16 +150,16 @@ async def gateway(
         server = Server(
             reranking=reranking,
             searching=Searching(
-                retriever=engine,
-                finding=Finding(retriever=engine, embedder=vectors),
+                retriever=collections,
+                finding=Finding(retriever=collections, embedder=vectors),
                 reranking=reranking,
-                routes=_search_routes(settings, backends),
+                routes=search_routes,
                 reserve=reserve,
                 timeout_s=settings.retrieval.timeout_s,
                 observer=told.observer,
             ),
             storing=Storing(
-                retriever=engine,
+                retriever=collections,
                 embedder=vectors,
                 limits=StoringLimits(
                     max_document_bytes=settings.server.max_document_bytes
@@ -142,10 +170,12 @@ async def gateway(
             reserve=reserve,
             settings=settings.server,
             max_answer_bytes=settings.cache.max_answer_bytes,
+            labels=tuple(sorted(settings.ledger.labels)),
             observer=told.observer,
             emit=tell,
+            entrance=door,
             siblings=siblings,
-            faces=faces(settings, inspecting),
+            faces=faces(settings, inspecting, door),
             http_address=settings.http.address,
         )
         _expect(settings, told, server, around.memories, backends)
@@ -188,7 +218,14 @@ def _used(settings: Settings) -> set[str]:
     return {name for route in settings.routes.values() for name in route.backends}
 
 
-def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
+def _routes(
+    settings: Settings, backends: dict[str, Built], metered: Metering | None
+) -> dict[str, Route]:
+    def admitted(scorer: Scorer) -> Scorer:
+        if metered is None:
+            return scorer
+        return Admission(scorer, tenants=metered.tenants, emit=metered.emit)
+
     min_scores = {
         name: backend.min_score
         for name, backend in settings.backends.items()
@@ -196,7 +233,10 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
     }
     return {
         name: Route(
-            scorer=Fallback(tuple(backends[each].scorer for each in route.backends)),
+            # Above Fallback: another backend is no way round a tenant's rate.
+            scorer=admitted(
+                Fallback(tuple(backends[each].scorer for each in route.backends))
+            ),
             backends=tuple(route.backends),
             timeout_s=route.timeout_s,
             top_k=route.top_k,
@@ -206,6 +246,7 @@ def _routes(settings: Settings, backends: dict[str, Built]) -> dict[str, Route]:
             passages=(
                 route.max_passages if route.long_documents == "max_passage" else 0
             ),
+            shares_cache=route.share_cache,
             takes_partial=route.on_deadline == "partial",
         )
         for name, route in settings.routes.items()

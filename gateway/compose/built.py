@@ -7,8 +7,10 @@ from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.backends.facts import Facts
 from gateway.backends.misconfigured import MisconfiguredScorer
 from gateway.backends.scorer import Scorer
+from gateway.compose.metering import meter
 from gateway.compose.stack import Leaf, Surroundings, replica_name, stack
 from gateway.inspecting import Configured
+from gateway.layers.metered import Metered
 from gateway.layers.timeout import Timeout
 from gateway.settings import BackendSettings
 from gateway.settings.models import DEFAULT_TOP_K
@@ -32,12 +34,17 @@ def built(
     leaf: Leaf, *, name: str, settings: BackendSettings, around: Surroundings
 ) -> Built:
     """Put the layers around a backend, and tell what is configured."""
-    probe = Timeout(
+    probe: Scorer = Timeout(
         leaf.scorers[0],
         backend=name,
         attempt_s=settings.timeout_s,
         fair_s=settings.fair_s,
     )
+    counted = None
+    if around.metering:
+        counted = meter(around.metering, leaf, name=name, settings=settings)
+        # Whether a backend works is asked of it by a call like any other.
+        probe = Metered(probe, meter=counted)
     configured = Configured(
         name=name,
         dialect=settings.dialect,
@@ -56,7 +63,7 @@ def built(
         ),
     )
     return Built(
-        stack(leaf, name=name, settings=settings, around=around),
+        stack(leaf, name=name, settings=settings, around=around, meter=counted),
         configured,
         top_k_found=leaf.top_k_found,
     )

@@ -1,6 +1,6 @@
 """The HTTP faces of one gateway, if it has any."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 
@@ -11,21 +11,26 @@ from gateway.faces.listener import Listener
 from gateway.faces.looking import Looking
 from gateway.faces.openapi import document
 from gateway.faces.reranks import Routes
+from gateway.identity.entrance import Entrance
+from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting
 from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.requests import Limits
-from gateway.settings import Settings
+from gateway.settings import RouteSettings, Settings
 
 Faces = Callable[[Handlers, InProcess], Listener]
 """Given the services and the way to them, gives what listens."""
 
 
-def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
+def faces(
+    settings: Settings, inspecting: Inspecting, entrance: Entrance
+) -> Faces | None:
     """Give what makes the faces of a gateway; None: it has none.
 
     Args:
         settings: Of this process.
         inspecting: Knows the backends.
+        entrance: Whom they let in.
 
     """
     http, server = settings.http, settings.server
@@ -38,6 +43,13 @@ def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
     )
 
     ours = version("rerank-gateway")
+    routes: Mapping[str, RouteSettings] = settings.routes
+    if entrance.identify:
+        routes = PermittedRoutes(routes)
+
+    def asked_first() -> str:
+        default = routes.get(DEFAULT_ROUTE)
+        return default.backends[0] if default else ""
 
     def open_faces(handlers: Handlers, in_process: InProcess) -> Listener:
         return assembled(
@@ -50,7 +62,7 @@ def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
                 ),
             ),
             routes=Routes(
-                names=frozenset(settings.routes),
+                names=routes,
                 bounded=frozenset(
                     name
                     for name, route in settings.routes.items()
@@ -66,7 +78,8 @@ def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
                 max_calls=server.max_calls,
                 version=ours,
                 describe=partial(document, version=ours, limits=limits),
-                asked_first=settings.routes[DEFAULT_ROUTE].backends[0],
+                entrance=entrance,
+                asked_first=asked_first,
             ),
             idle_timeout_s=http.idle_timeout_s,
         )

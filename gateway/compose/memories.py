@@ -10,6 +10,7 @@ from gateway.events import Emit
 from gateway.layers.memory import Memory
 from gateway.layers.pair_keys import PairKeys
 from gateway.layers.process_memory import ProcessMemory
+from gateway.layers.tenant_memory import tenant_memory
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings, CacheSettings
 
@@ -52,7 +53,11 @@ NO_MEMORIES = Memories(tiers=(), ttl_s=1.0, secret=b"")
 
 
 async def memories(
-    settings: CacheSettings, *, emit: Emit, parts: AsyncExitStack
+    settings: CacheSettings,
+    *,
+    emit: Emit,
+    parts: AsyncExitStack,
+    tenants: bool = False,
 ) -> Memories:
     """Build what the configuration wants.
 
@@ -60,6 +65,7 @@ async def memories(
         settings: Its configuration, which was checked.
         emit: Told what happens.
         parts: Ends what is begun here.
+        tenants: Whether several share what remembers.
 
     """
     # Without a secret of the operator nobody else's keys are ours.
@@ -79,7 +85,8 @@ async def memories(
         _log.error("the shared memory of scores is not used: %s", problem)
     process = None
     if settings.max_bytes:
-        process = ProcessMemory(max_bytes=settings.max_bytes)
+        made = tenant_memory if tenants else ProcessMemory
+        process = made(max_bytes=settings.max_bytes)
         tiers.append(Tier(process, "process"))
     return Memories(
         tiers=tuple(tiers), ttl_s=settings.ttl_s, secret=secret, process=process

@@ -72,4 +72,5 @@ def remote_leaf(
         top_k_found=settings.top_k or DEFAULT_TOP_K,
         max_tokens=traits.max_tokens,
         cuts_pairs=False,
+        billing=traits.billing,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
+from gateway.backends.billing import CALLS, Billing
 from gateway.backends.facts import Facts
 from gateway.backends.posting import UNWATCHED, Wire
 from gateway.backends.scorer import Scorer
@@ -21,9 +22,12 @@ from gateway.layers.depth import Depth
 from gateway.layers.hedge import Hedge
 from gateway.layers.latency import Latency
 from gateway.layers.limit import Limit
+from gateway.layers.metered import Metered
 from gateway.layers.passages import Passages
+from gateway.layers.prepaid import Prepaid
 from gateway.layers.record import Record
 from gateway.layers.retry import Retry
+from gateway.layers.savings import Savings
 from gateway.layers.shorten import Shorten
 from gateway.layers.single_flight import SingleFlight
 from gateway.layers.text_alone import TextAlone
@@ -32,6 +36,7 @@ from gateway.observing import UNOBSERVED, Observer
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
 from gateway.siblings import ALONE, Siblings
+from gateway.tenants.metering import Meter, Metering
 
 # To join parts and to go up through the layers again.
 _PARTIAL_RESERVE_S = 0.01
@@ -70,6 +75,8 @@ class Leaf:
     """In one pair; None: unknown, or any number."""
     cuts_pairs: bool
     """It reads only the beginning of a longer pair, and does not refuse it."""
+    billing: Billing = CALLS
+    """How its vendor counts."""
     remote: bool = True
     """It runs in another process."""
     asks_collection: bool = False
@@ -91,10 +98,17 @@ class Surroundings:
     """Watches the calls to an endpoint (`gateway.telemetry.running.Running.wire`)."""
     siblings: Siblings = ALONE
     """The processes that ask the same backends."""
+    metering: Metering | None = None
+    """Counts what tenants use; None: there are none."""
 
 
 def stack(
-    leaf: Leaf, *, name: str, settings: BackendSettings, around: Surroundings
+    leaf: Leaf,
+    *,
+    name: str,
+    settings: BackendSettings,
+    around: Surroundings,
+    meter: Meter | None = None,
 ) -> Scorer:
     """Put the layers around one backend, innermost first."""
     facts, emit, chance = leaf.facts, around.emit, around.chance
@@ -109,7 +123,9 @@ def stack(
     # Each server has its own limit and its own circuit: one of them may be down.
     scorer: Scorer = Balance(
         tuple(
-            _replica(leaf, place, name=name, settings=settings, around=around)
+            _replica(
+                leaf, place, name=name, settings=settings, around=around, meter=meter
+            )
             for place in range(len(leaf.scorers))
         ),
         backend=name,
@@ -151,6 +167,10 @@ def stack(
         # Retry and Hedge: only the failed or late chunk is. Above Limit: the chunks of
         # one request count as the calls that they are.
         scorer = Chunk(scorer, facts=facts, reserve_s=_PARTIAL_RESERVE_S)
+        if meter:
+            # Above Chunk: all parts of a request can be paid, or none is asked for. Below
+            # Passages: each of these is a document that costs.
+            scorer = Prepaid(scorer, facts=facts, meter=meter)
     if not leaf.listwise:
         # Above Chunk: passages count as the documents that they are for the backend.
         scorer = Passages(scorer)
@@ -179,15 +199,17 @@ def stack(
         # Above Cache and SingleFlight: what is asked by text alone is the same whoever
         # asks. Below Depth: how many are asked may depend on where they were found.
         scorer = TextAlone(scorer)
-    # Outermost: what is not asked needs no layer, and whole sets are remembered as they
+    # What is not asked needs no layer, and whole sets are remembered as they
     # are asked. Only Beginning could as well stand above: no answer would be another one.
     bounded = leaf.listwise and facts.max_documents
-    return Depth(
+    scorer = Depth(
         scorer,
         default=leaf.top_k,
         default_found=leaf.top_k_found,
         most=facts if bounded else None,
     )
+    # Above Depth and Cache, as what they saved is what does not get below them.
+    return Savings(scorer, meter=meter) if meter else scorer
 
 
 def replica_name(leaf: Leaf, name: str, place: int) -> str:
@@ -202,6 +224,7 @@ def _replica(
     name: str,
     settings: BackendSettings,
     around: Surroundings,
+    meter: Meter | None,
 ) -> Replica:
     """Put the layers around one server, innermost first."""
     own_name = replica_name(leaf, name, place)
@@ -243,6 +266,12 @@ def _replica(
     scorer = Breaker(
         scorer, backend=name, circuit=circuit, fair_s=settings.fair_s, emit=tell
     )
+    if meter:
+        # Above Breaker: a tenant without means says nothing of the backend, and must not
+        # close it to others. Below Limit: who gives up in our own queue has asked for
+        # nothing, and pays for nothing. Below all that asks again or in parts: each of
+        # these calls is billed.
+        scorer = Metered(scorer, meter=meter)
     # Above Breaker: the circuit is consulted after waiting, and who gives up in our own
     # queue does not count against the backend. Above Timeout and Record: waiting for a
     # turn is not the backend's slowness.

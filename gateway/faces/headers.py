@@ -14,6 +14,9 @@ GRPC_TIMEOUT = "grpc-timeout"
 ROUTE = "x-rerank-route"
 FAILURE_POLICY = "x-failure-policy"
 
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+"""What a 401 has to say: how a caller proves who it is."""
+
 _POLICIES = {"keep_order": True, "error": False}
 _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _GRPC_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
@@ -63,15 +66,18 @@ def _timeouts(headers: Mapping[str, str], wrong: Violations) -> Iterator[float]:
         else:
             yield seconds
     if (said := headers.get(CONNECT_TIMEOUT)) is not None:
-        if not _CONNECT_TIMEOUT.fullmatch(said):
-            wrong.add(CONNECT_TIMEOUT, "must be milliseconds, at most 10 digits")
+        if not _CONNECT_TIMEOUT.fullmatch(said) or not int(said):
+            wrong.add(
+                CONNECT_TIMEOUT, "must be milliseconds, more than 0, at most 10 digits"
+            )
         else:
             yield int(said) / 1000
     if (said := headers.get(GRPC_TIMEOUT)) is not None:
         found = _GRPC_TIMEOUT.fullmatch(said)
-        if not found:
+        if not found or not int(found[1]):
             wrong.add(
-                GRPC_TIMEOUT, "must be at most 8 digits and one of H, M, S, m, u, n"
+                GRPC_TIMEOUT,
+                "must be at most 8 digits, not 0, and one of H, M, S, m, u, n",
             )
         else:
             yield int(found[1]) * _GRPC_UNITS[found[2]]

@@ -46,7 +46,7 @@ class Chunk:
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Judge all documents, in as many calls as it takes."""
-        chunks = _split(request, self._facts.max_documents)
+        chunks = split(request, self._facts.max_documents)
         attempts: list[Attempt] = []
         try:
             if len(chunks) == 1:  # as mostly; a task more would bring nothing
@@ -118,7 +118,7 @@ class Chunk:
             # One after the other: a backend that refuses every size is asked a few
             # times more, not twice as often with every halving.
             return _joined(
-                [await self._part(each, attempts) for each in _split(request, smaller)]
+                [await self._part(each, attempts) for each in split(request, smaller)]
             )
         except BackendError as error:
             attempts.extend(error.attempts)
@@ -127,7 +127,8 @@ class Chunk:
         return scores
 
 
-def _split(request: ScoreRequest, size: int) -> list[ScoreRequest]:
+def split(request: ScoreRequest, size: int) -> list[ScoreRequest]:
+    """Give requests with so many documents each, which together are this one."""
     documents = request.documents
     if len(documents) <= size:
         return [request]

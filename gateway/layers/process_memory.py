@@ -30,14 +30,23 @@ class ProcessMemory:
 
     Args:
         max_bytes: How much memory the entries may take; 0 remembers nothing.
+        shelf: Makes one for so many entries.
+        entry_bytes: How much memory an entry takes there.
 
     """
 
-    def __init__(self, *, max_bytes: int) -> None:
-        most = max_bytes // BYTES_PER_ENTRY
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        shelf: "type[Shelf] | None" = None,
+        entry_bytes: int = BYTES_PER_ENTRY,
+    ) -> None:
+        self._entry_bytes = entry_bytes
+        most = max_bytes // entry_bytes
         count = min(max(most // _ENTRIES_PER_SHELF, 1), _MOST_SHELVES)
         self._shelves = tuple(
-            _Shelf(most * (place + 1) // count - most * place // count)
+            (shelf or Shelf)(most * (place + 1) // count - most * place // count)
             for place in range(count)
         )
         self._judges: dict[bytes, Judge] = {}
@@ -45,7 +54,7 @@ class ProcessMemory:
     @property
     def used_bytes(self) -> int:
         """How much of the bound is used."""
-        return self.entries * BYTES_PER_ENTRY
+        return self.entries * self._entry_bytes
 
     @property
     def entries(self) -> int:
@@ -118,10 +127,10 @@ class ProcessMemory:
         for key, entry in entries.items():
             self._shelf(key).put({key: entry})
 
-    def _shelf(self, key: bytes) -> "_Shelf":
+    def _shelf(self, key: bytes) -> "Shelf":
         return self._shelves[key[0] % len(self._shelves)]
 
-    def _shelf_of_all(self, keys: Iterable[bytes]) -> "_Shelf | None":
+    def _shelf_of_all(self, keys: Iterable[bytes]) -> "Shelf | None":
         """Give the one on which all of them lie, if there is one."""
         firsts = set(map(_first_byte, keys))
         if len(firsts) == 1:
@@ -129,7 +138,7 @@ class ProcessMemory:
         return self._shelves[0] if len(self._shelves) == 1 else None
 
 
-class _Shelf:
+class Shelf:
     """A part of a memory.
 
     An ordered dict, oldest use first: `cachetools.TLRUCache`, with its heap of times, takes

@@ -10,7 +10,9 @@ from gateway.events import (
     CircuitChanged,
     Event,
     FactsLearned,
+    LedgerSilent,
     SharedCacheFailed,
+    TenantRefused,
 )
 from gateway.logs.lines import CallLine, Line
 from gateway.settings import LogSettings
@@ -68,6 +70,21 @@ class EventLog:
             case SharedCacheFailed(detail):
                 self._failure(
                     "cache.shared", "UNAVAILABLE", detail, event="shared_cache_failed"
+                )
+            case TenantRefused(tenant, quota):
+                self._failure(
+                    f"tenant.{tenant}",
+                    quota,
+                    f"tenant {tenant} has used up what it may use",
+                    event="tenant_refused",
+                    tenant=tenant,
+                )
+            case LedgerSilent(detail):
+                self._failure(
+                    "ledger",
+                    "UNAVAILABLE",
+                    f"the ledger cannot be written: {detail}",
+                    event="ledger_silent",
                 )
             case FactsLearned(backend, model, max_documents):
                 served = f"serves {model}, " if model else ""

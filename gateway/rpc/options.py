@@ -48,6 +48,13 @@ def check_labels(path: str, labels: Mapping[str, str], wrong: Violations) -> Non
             wrong.add(path, f"values have at most {_MAX_LABEL_CHARACTERS} characters")
 
 
+def kept_labels(
+    labels: Mapping[str, str], kept: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Pick the labels that are written down, in their order."""
+    return tuple((name, labels[name]) for name in kept if name in labels)
+
+
 def check_instruction(path: str, instruction: str, wrong: Violations) -> None:
     """Check how a model is told to judge."""
     if bytes_over(_MAX_INSTRUCTION_BYTES, instruction):

@@ -55,6 +55,20 @@ INTERNAL = Refusal(
 )
 """A bug of ours: it says nothing about its cause."""
 
+CREDENTIALS_REQUIRED = Refusal(
+    code=grpc.StatusCode.UNAUTHENTICATED,
+    message="valid credentials are required",
+    reason=error_reason_pb2.ERROR_REASON_CREDENTIALS_REQUIRED,
+)
+"""For all whose caller is not known: it does not say what is wrong with what they show."""
+
+PERMISSION_DENIED = Refusal(
+    code=grpc.StatusCode.PERMISSION_DENIED,
+    message="these credentials do not allow this call",
+    reason=error_reason_pb2.ERROR_REASON_PERMISSION_DENIED,
+)
+"""For callers that are known, and not for what they ask."""
+
 
 def to_refusal(error: GatewayError) -> Refusal:
     """Give what an error of a call is to its caller."""
@@ -164,6 +178,15 @@ def _rerank_failed(error: RerankFailed) -> Refusal:
         attempts=error.execution.attempts[-_MAX_ATTEMPTS:],
     )
     attempts = execution.attempts
+    if error.quota:
+        return Refusal(
+            code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+            message=str(error),
+            reason=error_reason_pb2.ERROR_REASON_QUOTA_EXCEEDED,
+            metadata={"quota": error.quota.quota, "limit": error.quota.limit},
+            retry_after_s=error.retry_after_s,
+            execution=execution,
+        )
     again_s = (error.retry_after_s or _RETRY_AFTER_S) if error.transient else None
     return Refusal(
         code=(

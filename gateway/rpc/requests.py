@@ -13,6 +13,7 @@ from gateway.rpc.options import (
     check_instruction,
     check_labels,
     check_vector,
+    kept_labels,
     positive_s,
     read_cache,
 )
@@ -29,6 +30,8 @@ class Limits:
     max_documents: int
     max_document_bytes: int
     max_query_bytes: int
+    labels: tuple[str, ...] = ()
+    """Those of its labels that are kept, in order; of the others nothing is."""
 
 
 def read_rerank(
@@ -87,6 +90,7 @@ def read_rerank(
         cache=cache,
         caller=caller,
         keep_order=message.failure_policy != options_pb2.FAILURE_POLICY_FAIL,
+        labels=kept_labels(message.labels, limits.labels),
     )
 
 

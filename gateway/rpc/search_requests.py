@@ -13,6 +13,7 @@ from gateway.rpc.options import (
     check_instruction,
     check_labels,
     check_vector,
+    kept_labels,
     positive_s,
     read_cache,
 )
@@ -113,6 +114,7 @@ def read_search(
         keep_order=message.failure_policy != options_pb2.FAILURE_POLICY_FAIL,
         min_version=message.min_version,
         with_vectors=message.return_embeddings,
+        labels=kept_labels(message.labels, limits.labels),
     )
 
 

@@ -110,6 +110,8 @@ class Search:
     min_version: int = 0
     with_vectors: bool = False
     """Whether the documents returned contain their vectors."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """What is written down beside what it costs, in the order of their names."""
     caller: str = ""
     """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
 

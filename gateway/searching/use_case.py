@@ -157,6 +157,7 @@ class Searching:
                 lookup=self._lookup(ask, course, places),
                 space=course.found.space,
                 caller=ask.caller,
+                labels=ask.labels,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from gateway.settings.checks import SettingsError, checked
 from gateway.settings.http import HttpSettings
+from gateway.settings.identity import IdentitySettings, TlsSettings
 from gateway.settings.models import (
     LOCAL,
     BackendSettings,
@@ -12,8 +13,9 @@ from gateway.settings.models import (
 )
 from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.server import ServerSettings
-from gateway.settings.sources import load
+from gateway.settings.sources import Ticket, load, ticket
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
+from gateway.settings.tenants import LedgerSettings, PriceSettings, TenantSettings
 
 __all__ = [
     "LOCAL",
@@ -22,13 +24,20 @@ __all__ = [
     "EmbedderSettings",
     "Export",
     "HttpSettings",
+    "IdentitySettings",
+    "LedgerSettings",
     "LogSettings",
+    "PriceSettings",
     "RetrievalSettings",
     "RouteSettings",
     "ServerSettings",
     "Settings",
     "SettingsError",
     "TelemetrySettings",
+    "TenantSettings",
+    "Ticket",
+    "TlsSettings",
     "checked",
     "load",
+    "ticket",
 ]

@@ -1,21 +1,20 @@
 """Check a configuration as a whole, and name every problem with its path."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from gateway.backends.dialect import Traits
-from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
-from gateway.backends.endpoint import locate, locate_grpc
-from gateway.ranking.normalize import Scale
+from gateway.settings.backend_checks import backend_problems
 from gateway.settings.http import HttpSettings
+from gateway.settings.identity import IdentitySettings, TlsSettings
+from gateway.settings.identity_checks import (
+    exposure_problems,
+    identity_problems,
+    tls_problems,
+)
 from gateway.settings.models import (
-    EMBEDDER,
     LOCAL,
-    RETRIEVER,
     BackendSettings,
     CacheSettings,
     EmbedderSettings,
@@ -30,25 +29,20 @@ from gateway.settings.service_checks import (
     retrieval_problems,
 )
 from gateway.settings.telemetry import TelemetrySettings
+from gateway.settings.tenant_checks import (
+    DEFAULT_ROUTE,
+    ledger_problems,
+    tenant_problems,
+)
+from gateway.settings.tenants import LedgerSettings, TenantSettings
+from gateway.settings.words import in_words
 
-_DEFAULT_ROUTE = "default"
 # Filled in by us; a configuration that names them would bypass what they stand for.
 _OURS = ("api_key", "key", "password", "problem")
 _OURS_OF_TELEMETRY = ("traces", "metrics", "logs", "capture_content")
-_REMOTE_ONLY = (
-    "url",
-    "urls",
-    "api_key_env",
-    "api_key_file",
-    "max_documents",
-    "listwise",
-    "propagate",
-)
 _LARGEST_PORT = 65535
-_LOCAL_ONLY = ("threads", "max_cache_bytes", "max_tokens", "revision")
-_CROSS_ENCODER_ONLY = ("scale", "max_tokens", "revision")
-_BUILT_IN_ONLY = ("max_cache_bytes",)
-_COMMIT = re.compile("[0-9a-f]{40}")
+# Where one of these is wrong, it is not known whom the gateway would let in.
+_DECIDE_WHO = ("server", "http", "tls", "identity", "telemetry")
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -80,35 +74,38 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        problems += [_in_words(each) for each in error.errors()]
+        problems += [in_words(each) for each in error.errors()]
         # What can be checked on its own still is, so that all is said at once.
         settings = _valid_parts(raw)
-    problems += _backend_problems(settings)
+    problems += backend_problems(settings)
     problems += _route_problems(raw)
     problems += _address_problems(settings)
+    if not _is_said_of(problems, "tls"):
+        problems += tls_problems(settings.tls)
+    if not _is_said_of(problems, "identity"):
+        known = {DEFAULT_ROUTE, *_sections(raw, "routes")}
+        problems += identity_problems(settings.identity, known)
+    if not _is_said_of(problems, *_DECIDE_WHO):
+        problems += exposure_problems(settings)
     problems += embedder_problems(settings.embedder)
     problems += retrieval_problems(settings.retrieval)
     problems += cache_problems(settings.cache)
+    problems += tenant_problems(settings)
+    problems += ledger_problems(settings.ledger)
     if problems:
         # One for each path: what is wrong is not missing as well.
         first: dict[str, str] = {}
         for problem in problems:
             first.setdefault(problem.partition(": ")[0], problem)
         raise SettingsError(tuple(first.values()))
-    routes = {_DEFAULT_ROUTE: RouteSettings(), **settings.routes}
+    routes = {DEFAULT_ROUTE: RouteSettings(), **settings.routes}
     backends = {LOCAL: BackendSettings(dialect=LOCAL), **settings.backends}
     return settings.model_copy(update={"routes": routes, "backends": backends})
 
 
-def _in_words(error: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    words = {
-        "extra_forbidden": "there is no such setting",
-        "missing": "is required",
-        "string_pattern_mismatch": "must match [a-z][a-z0-9_]*",
-    }
-    said: str = words.get(error["type"], error["msg"])
-    return f"{path}: {said[:1].lower()}{said[1:]}"
+def _is_said_of(problems: Sequence[str], *sections: str) -> bool:
+    """Tell whether something is wrong with a section already."""
+    return any(each.startswith(sections) for each in problems)
 
 
 def _sections(raw: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:
@@ -130,6 +127,7 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
         ("retrieval", _section(raw, "retrieval"), _OURS),
         ("embedder", _section(raw, "embedder"), _OURS),
         ("cache", _section(raw, "cache"), _OURS),
+        ("ledger", _section(raw, "ledger"), _OURS),
         ("telemetry", _section(raw, "telemetry"), _OURS_OF_TELEMETRY),
     ):
         for key in ours:
@@ -142,6 +140,8 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
     return Settings.model_construct(
         server=_valid(ServerSettings, _section(raw, "server")),
         http=_valid(HttpSettings, _section(raw, "http")),
+        tls=_valid(TlsSettings, _section(raw, "tls")),
+        identity=_valid(IdentitySettings, _section(raw, "identity")),
         routes={
             name: _valid(RouteSettings, section)
             for name, section in _sections(raw, "routes").items()
@@ -155,6 +155,11 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
         embedder=_valid(EmbedderSettings, _section(raw, "embedder")),
         cache=_valid(CacheSettings, _section(raw, "cache")),
         telemetry=_valid(TelemetrySettings, _section(raw, "telemetry")),
+        tenants={
+            name: _valid(TenantSettings, section)
+            for name, section in _sections(raw, "tenants").items()
+        },
+        ledger=_valid(LedgerSettings, _section(raw, "ledger")),
     )
 
 
@@ -171,88 +176,6 @@ def _valid(kind: type[M], section: Mapping[str, Any]) -> M:
     return kind.model_validate(
         {key: value for key, value in section.items() if key not in wrong}
     )
-
-
-def _backend_problems(settings: Settings) -> Iterator[str]:
-    for name, backend in settings.backends.items():
-        path = f"backends.{name}"
-        if name in (RETRIEVER, EMBEDDER):
-            yield f"{path}: is the name of a part of the gateway itself"
-        if backend.dialect == LOCAL:
-            yield from _local_problems(path, backend)
-            continue
-        for key in _LOCAL_ONLY:
-            if key in backend.model_fields_set:
-                yield f"{path}.{key}: only for the built-in scorer and local models"
-        dialect = DIALECTS.get(backend.dialect) or GRPC_DIALECTS.get(backend.dialect)
-        if dialect is None:
-            known = ", ".join([*DIALECTS, *GRPC_DIALECTS, LOCAL])
-            yield f"{path}.dialect: must be one of {known}"
-            continue
-        yield from _remote_problems(path, backend, dialect)
-
-
-def _local_problems(path: str, backend: BackendSettings) -> Iterator[str]:
-    which = "a local model" if backend.model else "the built-in scorer"
-    others = _BUILT_IN_ONLY if backend.model else _CROSS_ENCODER_ONLY
-    for key in (*_REMOTE_ONLY, *others):
-        if key in backend.model_fields_set:
-            yield f"{path}.{key}: {which} has no such setting"
-    if backend.scale in (Scale.COSINE, Scale.RELATIVE):
-        yield f"{path}.scale: must be logit, or probability if the graph goes on to it"
-    if backend.model and not backend.on_hub and backend.revision:
-        yield f"{path}.revision: is for OWNER/NAME on the hub, and a directory has none"
-    if backend.on_hub and not backend.revision:
-        yield (
-            f"{path}.revision: is required for a model on the hub: the 40 hex digits of"
-            " a commit (if the model is a directory, write it with ./ in front)"
-        )
-    if backend.on_hub and backend.revision and not _COMMIT.fullmatch(backend.revision):
-        yield (
-            f"{path}.revision: must be the 40 hex digits of a commit, since a branch or"
-            " a tag may move"
-        )
-
-
-def _remote_problems(
-    path: str, backend: BackendSettings, dialect: Traits
-) -> Iterator[str]:
-    yield from _url_problems(path, backend, dialect)
-    if dialect.scale is None and backend.scale is None:
-        yield (
-            f"{path}.scale: is required, since {backend.dialect} passes on whatever the"
-            " model gives: logit, probability, cosine or relative"
-        )
-    if dialect.scale and backend.scale not in (None, dialect.scale):
-        yield f"{path}.scale: {backend.dialect} always gives {dialect.scale}"
-    if dialect.needs_model and not backend.model:
-        yield f"{path}.model: is required by {backend.dialect}"
-    if backend.api_key_env and backend.api_key_file:
-        yield f"{path}.api_key_file: the key is in api_key_env already"
-
-
-def _url_problems(
-    path: str, backend: BackendSettings, dialect: Traits
-) -> Iterator[str]:
-    http = DIALECTS.get(backend.dialect)
-    if backend.url and backend.urls:
-        yield f"{path}.urls: there is a url already"
-    if len(set(backend.urls)) < len(backend.urls):
-        yield f"{path}.urls: one of them is there twice"
-    places = {f"{path}.urls.{place}": url for place, url in enumerate(backend.urls)}
-    if url := backend.url or ("" if backend.urls else dialect.home):
-        places[f"{path}.url"] = url
-    if not places:
-        example = "http://localhost:8081" if http else "grpc://localhost:8082"
-        yield f"{path}.url: is required, such as {example}"
-    for place, url in places.items():
-        try:
-            if http:
-                locate(url, http.path)
-            else:
-                locate_grpc(url)
-        except ValueError as error:
-            yield f"{place}: {error}"
 
 
 def _route_problems(raw: Mapping[str, Any]) -> Iterator[str]:

@@ -6,12 +6,14 @@ Nothing else in the product reads the environment, but `places` beside it.
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
 from gateway.settings.checks import SettingsError, checked
+from gateway.settings.credentials import file_problems
 from gateway.settings.models import (
     BackendSettings,
     CacheSettings,
@@ -21,12 +23,26 @@ from gateway.settings.models import (
 from gateway.settings.places import data_folder
 from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.telemetry import from_environment
+from gateway.settings.tenants import LedgerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a command shows to a gateway that is running, and how it knows that one."""
+
+    key: str = field(repr=False)
+    """A key or a token; empty: none."""
+    authorities: Path | None
+    """Whom certificates must come from; None: one of those that all trust."""
+
 
 S = TypeVar("S", BackendSettings, EmbedderSettings, RetrievalSettings)
 
 _PREFIX = "RERANK_GATEWAY__"
 _FILE = "RERANK_GATEWAY_CONFIG"
 _BACKEND = "RERANK_GATEWAY_BACKEND"
+_KEY = "RERANK_GATEWAY_KEY"
+_AUTHORITIES = "RERANK_GATEWAY_CA"
 
 
 def load(
@@ -68,6 +84,7 @@ def load(
         _merge(raw, {"server": {"workers": workers}})
     settings = checked(raw)
     telemetry, problems = from_environment(settings.telemetry, env)
+    problems += tuple(file_problems(settings.tls, settings.identity, settings.routes))
     if problems:
         raise SettingsError(problems)
     return settings.model_copy(
@@ -79,9 +96,22 @@ def load(
             "embedder": _with_key(settings.embedder, env),
             "cache": _with_secrets(settings.cache, env),
             "retrieval": _with_path(_with_key(settings.retrieval, env), env),
+            "ledger": _with_place(settings.ledger, env),
             "telemetry": telemetry,
         }
     )
+
+
+def ticket(environ: Mapping[str, str] | None = None) -> Ticket:
+    """Read what a command shows: never an argument, which all users of a machine see.
+
+    Args:
+        environ: Stands in for the process's environment.
+
+    """
+    env = os.environ if environ is None else environ
+    authorities = env.get(_AUTHORITIES, "")
+    return Ticket(env.get(_KEY, "").strip(), Path(authorities) if authorities else None)
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -166,6 +196,20 @@ def _with_path(
     given = Path(retrieval.path).expanduser()
     path = str(given if retrieval.path else data_folder(env) / "collections")
     return retrieval.model_copy(update={"path": path})
+
+
+def _with_place(ledger: LedgerSettings, env: Mapping[str, str]) -> LedgerSettings:
+    """Fill in where the ledger is, and fetch its password, or say why it is of no use."""
+    given = Path(ledger.path).expanduser()
+    found: dict[str, Any] = {
+        "path": str(given if ledger.path else data_folder(env) / "ledger.sqlite")
+    }
+    variable = ledger.password_env
+    secret = env.get(variable, "") if variable else ""
+    if variable and not secret:
+        found["problem"] = f"environment variable {variable} is not set"
+    found["password"] = SecretStr(secret) if secret else None
+    return ledger.model_copy(update=found)
 
 
 def _with_key(backend: S, env: Mapping[str, str]) -> S:

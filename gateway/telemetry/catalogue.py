@@ -206,6 +206,27 @@ BILLED_UNITS: Final = Metric(
     "What backends say that answers cost.",
     (semconv.BACKEND, semconv.BILLED_UNIT),
 )
+TENANT_UNITS: Final = Metric(
+    "rerank_gateway.tenant.units",
+    Kind.COUNTER,
+    "{unit}",
+    "What the ledger says that a tenant's calls to backends used.",
+    (semconv.TENANT, semconv.BACKEND, semconv.BILLED_UNIT),
+)
+TENANT_COST: Final = Metric(
+    "rerank_gateway.tenant.cost",
+    Kind.COUNTER,
+    "{currency}",
+    "The same in money; the ledger itself is exact.",
+    (semconv.TENANT, semconv.BACKEND),
+)
+TENANT_REFUSED: Final = Metric(
+    "rerank_gateway.tenant.refused",
+    Kind.COUNTER,
+    "{request}",
+    "Rerankings and calls to backends that a tenant's limits forbade.",
+    (semconv.TENANT, semconv.QUOTA),
+)
 BUDGET: Final = Metric(
     semconv.BUDGET,
     Kind.HISTOGRAM,
@@ -238,12 +259,15 @@ METRICS: Final = (
     *(FALLBACKS, CANDIDATES, BUDGET),
     *(CACHE_LOOKUPS, CACHE_PAIRS, CACHE_EVICTIONS, CACHE_ENTRIES, CACHE_SIZE),
     *(CACHE_FAILURES, CIRCUIT_STATE, IN_FLIGHT, EXTRA_CALLS, BILLED_UNITS),
+    *(TENANT_UNITS, TENANT_COST, TENANT_REFUSED),
     *(SCORE, DISPLACEMENT, TOP1),
     *(LOOP_LAG, SERVER_IN_FLIGHT, DROPPED),
 )
 """All of them, in the order in which they are shown."""
 
-OPEN: Final = frozenset({semconv.RPC_METHOD, semconv.BACKEND, semconv.MODEL})
+OPEN: Final = frozenset(
+    {semconv.RPC_METHOD, semconv.BACKEND, semconv.MODEL, semconv.TENANT}
+)
 """Attributes whose values come from elsewhere: configurations, callers, backends."""
 
 MOST_SERIES: Final = 200

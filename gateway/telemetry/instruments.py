@@ -23,6 +23,7 @@ from gateway.events import CircuitState
 from gateway.telemetry import catalogue, semconv
 from gateway.telemetry.series import Counting, Measuring, Sorting
 from gateway.telemetry.summing import in_words
+from gateway.telemetry.tenant_numbers import TenantNumbers
 
 Read = Callable[[], float]
 """Tells a number as it is now."""
@@ -94,6 +95,7 @@ class Instruments:
         self._in_flight = Measuring(catalogue.IN_FLIGHT, registry)
         self._extra = Counting(catalogue.EXTRA_CALLS, registry)
         self._billed = Counting(catalogue.BILLED_UNITS, registry)
+        self.tenants = TenantNumbers(registry)
         self._scores = Sorting(catalogue.SCORE, registry)
         self._displacements = Sorting(catalogue.DISPLACEMENT, registry)
         self._top1 = Counting(catalogue.TOP1, registry)

@@ -2,11 +2,13 @@
 
 from gateway.events import (
     CacheRead,
+    CallMetered,
     CircuitChanged,
     Event,
     Hedged,
     Retried,
     SharedCacheFailed,
+    TenantRefused,
 )
 from gateway.telemetry.instruments import Instruments
 
@@ -38,5 +40,9 @@ class Measures:
                 self._instruments.called_again(backend, "hedge")
             case CircuitChanged(backend, state):
                 self._instruments.circuit_changed(backend, state)
+            case CallMetered():
+                self._instruments.tenants.metered(event)
+            case TenantRefused():
+                self._instruments.tenants.refused(event)
             case _:
                 pass

@@ -180,6 +180,8 @@ class RerankWatch:
             semconv.DISPLACEMENT: change.displacement,
             semconv.SEARCH_UNITS: usage.search_units or None,
             semconv.TOKENS: usage.tokens or None,
+            semconv.LABELS: [f"{name}={value}" for name, value in self._ask.labels]
+            or None,
         }
         return {key: value for key, value in said.items() if value is not None}
 

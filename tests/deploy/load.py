@@ -48,6 +48,12 @@ dialect = "cohere-v2"
 url = "{cohere}"
 model = "rerank-v3.5"
 api_key_env = "VENDOR_KEY"
+price = {{ per_1000_search_units = 2 }}
+
+[tenants.anonymous]
+max_concurrent_calls = 2
+[ledger]
+path = "{ledger}"
 
 [cache]
 ttl_s = 2.0
@@ -106,6 +112,7 @@ async def a_busy_gateway(
                 tei_2=asked.tei_2.url,
                 cohere=asked.cohere.url,
                 store=folder / "store",
+                ledger=folder / "ledger.sqlite",
             )
         )
         async with (
@@ -160,6 +167,8 @@ async def _call_in_all_ways(
     same = asking(20)
     bypass = options_pb2.CacheOptions(mode=options_pb2.CACHE_MODE_BYPASS)
     await asyncio.gather(rerank(same), rerank(same))
+    # More at once than a tenant may ask.
+    await asyncio.gather(*(rerank(asking(80, cache=bypass)) for _ in range(4)))
     await rerank(asking())
     await rerank(asking())
     await rerank(asking(4))

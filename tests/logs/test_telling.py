@@ -15,7 +15,9 @@ from gateway.events import (
     CircuitState,
     FactsLearned,
     Hedged,
+    LedgerSilent,
     SharedCacheFailed,
+    TenantRefused,
 )
 from gateway.logs import EventLog, telling
 from gateway.logs.lines import Told
@@ -116,6 +118,28 @@ async def test_what_a_backend_told_is_news(
     EventLog()(FactsLearned("tei", model, 64))
     assert caplog.messages == [words]
     assert caplog.records[0].levelname == "INFO"
+
+
+async def test_a_tenant_that_may_use_no_more_is_told_once_in_ten_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = EventLog()
+    for _ in range(3):
+        log(TenantRefused("acme", "daily_budget"))
+    log(TenantRefused("acme", "requests_per_s"))
+    assert caplog.messages == [
+        "tenant acme has used up what it may use [daily_budget]",
+        "tenant acme has used up what it may use [requests_per_s]",
+    ]
+
+
+async def test_a_ledger_that_cannot_be_written_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    EventLog()(LedgerSilent("l.sqlite: database is locked"))
+    assert caplog.messages == [
+        "the ledger cannot be written: l.sqlite: database is locked [UNAVAILABLE]"
+    ]
 
 
 async def test_so_is_its_silence(caplog: pytest.LogCaptureFixture) -> None:

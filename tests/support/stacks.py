@@ -13,6 +13,7 @@ from gateway.events import AttemptEnded, CacheRead, Event
 from gateway.layers.memory import Memory
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings
+from gateway.tenants.metering import Meter
 from tests.support.caches import SECRET, process_memory
 from tests.support.scorers import Step, fails, reads
 
@@ -33,6 +34,7 @@ def stacked(
     asks_collection: bool = False,
     max_tokens: int | None = 512,
     listwise: bool = False,
+    meter: Meter | None = None,
     **more: Any,
 ) -> Scorer:
     """Put all layers around one backend of one or several servers."""
@@ -56,6 +58,7 @@ def stacked(
         around=Surroundings(
             memories, Random(7), (told if told is not None else []).append
         ),
+        meter=meter,
     )
 
 

@@ -96,7 +96,11 @@ OF_CODE: Mapping[str, set[str]] = {
     semconv.CACHE_TIER: {"process", "shared"},
     semconv.EVICTION_REASON: {"ttl", "capacity"},
     semconv.EXTRA_CALL: {"retry", "hedge"},
-    semconv.BILLED_UNIT: {"search_units", "tokens"},
+    semconv.BILLED_UNIT: {"search_units", "tokens", "calls"},
+    semconv.QUOTA: {
+        *("requests_per_s", "documents_per_s", "max_concurrent_calls"),
+        *("daily_calls", "daily_search_units", "daily_tokens", "daily_budget"),
+    },
     semconv.SIGNAL: {"traces"},
     semconv.CIRCUIT_STATE: _lower(CircuitState),
     catalogue.STATE: _lower(CircuitState),

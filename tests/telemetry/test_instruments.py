@@ -9,11 +9,13 @@ from gateway.backends.errors import FailureReason
 from gateway.events import (
     BackendSilent,
     CacheRead,
+    CallMetered,
     CircuitChanged,
     CircuitState,
     Hedged,
     Retried,
     SharedCacheFailed,
+    TenantRefused,
 )
 from gateway.telemetry.catalogue import METRICS, MOST_SERIES, Kind
 from gateway.telemetry.instruments import Instruments, RerankEnd
@@ -132,6 +134,7 @@ def test_a_call_to_a_backend_is_in_flight_until_it_ends() -> None:
 def test_events_are_counted() -> None:
     instruments = Instruments()
     measures = Measures(instruments)
+    acme = {"tenant": "acme", "backend": "tei"}
     for event in (
         CacheRead("tei", "process", hits=3, misses=2),
         CacheRead("tei", "process", hits=1, misses=0),
@@ -140,6 +143,9 @@ def test_events_are_counted() -> None:
         Hedged("tei", won=True),
         Hedged("tei", won=False),
         BackendSilent("tei", "of no interest here"),
+        CallMetered("acme", "tei", calls=1, search_units=2.0, tokens=0, cost=0.5),
+        CallMetered("acme", "tei", calls=1, search_units=0.5, tokens=7, cost=0.0),
+        TenantRefused("acme", "daily_budget"),
     ):
         measures(event)
     for name, labels, expected in (
@@ -148,6 +154,11 @@ def test_events_are_counted() -> None:
         ("cache_failures", {}, 1),
         ("backend_extra_calls", {"backend": "tei", "extra_call_kind": "retry"}, 1),
         ("backend_extra_calls", {"backend": "tei", "extra_call_kind": "hedge"}, 2),
+        ("tenant_units", {**acme, "billed_unit": "calls"}, 2),
+        ("tenant_units", {**acme, "billed_unit": "search_units"}, 2.5),
+        ("tenant_units", {**acme, "billed_unit": "tokens"}, 7),
+        ("tenant_cost", acme, 0.5),
+        ("tenant_refused", {"tenant": "acme", "quota": "daily_budget"}, 1),
     ):
         full = {f"rerank_gateway_{key}": label for key, label in labels.items()}
         assert value(instruments, f"rerank_gateway_{name}_total", **full) == expected

@@ -6,6 +6,7 @@ of documents.
 """
 
 from gateway.backends import reading
+from gateway.backends.billing import SEARCH_UNITS
 from gateway.backends.dialect import Call, Decoded, Dialect
 from gateway.backends.reading import Json
 from gateway.ranking.normalize import Scale
@@ -56,6 +57,7 @@ V1 = Dialect(
     scale=Scale.PROBABILITY,
     max_documents=_MAX_DOCUMENTS,
     max_in_flight=_MAX_IN_FLIGHT,
+    billing=SEARCH_UNITS,
     home=_HOME,
 )
 V2 = Dialect(
@@ -65,6 +67,7 @@ V2 = Dialect(
     scale=Scale.PROBABILITY,
     max_documents=_MAX_DOCUMENTS,
     max_in_flight=_MAX_IN_FLIGHT,
+    billing=SEARCH_UNITS,
     home=_HOME,
     needs_model=True,
 )

@@ -4,6 +4,7 @@ From its documentation: Cohere's shape with a model and without search units. It
 models judge a list as a whole, so those are never split.
 """
 
+from gateway.backends.billing import TOKENS
 from gateway.backends.dialect import Call, Decoded, Dialect
 from gateway.backends.reading import Json
 from gateway.backends.results import read_results
@@ -38,6 +39,7 @@ DIALECT = Dialect(
     scale=Scale.PROBABILITY,
     max_documents=1000,
     max_in_flight=5,  # concurrent calls of its free tier
+    billing=TOKENS,
     needs_model=True,
     listwise=listwise,
     home="https://api.jina.ai",

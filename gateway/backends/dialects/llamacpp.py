@@ -8,6 +8,7 @@ key `texts` would turn its answer into another shape, so it is never sent.
 import re
 
 from gateway.backends import reading
+from gateway.backends.billing import TOKENS
 from gateway.backends.dialect import Call, Decoded, Dialect, Refusal
 from gateway.backends.errors import BackendError, Excess, TooLarge, Unavailable
 from gateway.backends.reading import Json
@@ -81,4 +82,5 @@ DIALECT = Dialect(
     # Four slots by default; what comes on top waits there without any bound, and
     # goes on being computed after its caller has left.
     max_in_flight=4,
+    billing=TOKENS,
 )

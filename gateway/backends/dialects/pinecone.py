@@ -5,6 +5,7 @@ has a header of its own, and every call names the version of the API.
 """
 
 from gateway.backends import reading
+from gateway.backends.billing import SEARCH_UNITS
 from gateway.backends.dialect import Call, Decoded, Dialect
 from gateway.backends.reading import Json
 from gateway.ranking.normalize import Scale
@@ -53,5 +54,6 @@ DIALECT = Dialect(
     max_documents=100,
     max_in_flight=16,
     needs_model=True,
+    billing=SEARCH_UNITS,
     home="https://api.pinecone.io",
 )

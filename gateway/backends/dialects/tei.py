@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from gateway.backends import reading
+from gateway.backends.billing import TOKENS
 from gateway.backends.dialect import Call, Decoded, Dialect, Info, Refusal
 from gateway.backends.errors import (
     BackendError,
@@ -103,5 +104,6 @@ DIALECT = Dialect(
     # Each text takes one of 512 permits, and a call that gets none for one of its
     # texts is refused whole: 16 calls of 32 texts.
     max_in_flight=16,
+    billing=TOKENS,
     info=Info(path="/info", read=read_info),
 )

@@ -11,6 +11,7 @@ import re
 from google.protobuf.message import DecodeError
 
 from gateway.backends import reading
+from gateway.backends.billing import TOKENS
 from gateway.backends.dialect import Call, Decoded
 from gateway.backends.dialects import tei
 from gateway.backends.errors import (
@@ -107,5 +108,6 @@ DIALECT = GrpcDialect(
     scale=tei.DIALECT.scale,
     max_documents=tei.DIALECT.max_documents,
     max_in_flight=tei.DIALECT.max_in_flight,
+    billing=TOKENS,
     info=GrpcInfo(method="/tei.v1.Info/Info", read=read_info),
 )

@@ -7,6 +7,7 @@ build, so the scale must be configured. Unknown fields are ignored.
 import re
 
 from gateway.backends import reading
+from gateway.backends.billing import TOKENS
 from gateway.backends.dialect import Call, Decoded, Dialect, Refusal
 from gateway.backends.errors import BackendError, Excess, TooLarge
 from gateway.backends.reading import Json
@@ -71,4 +72,5 @@ DIALECT = Dialect(
     max_documents=1000,
     max_tokens=512,
     max_in_flight=32,
+    billing=TOKENS,
 )

@@ -5,6 +5,7 @@ empty string among the documents fails the whole call.
 """
 
 from gateway.backends import reading
+from gateway.backends.billing import TOKENS
 from gateway.backends.dialect import Call, Decoded, Dialect, Refusal
 from gateway.backends.errors import BackendError, Excess, TooLarge
 from gateway.backends.reading import Json
@@ -46,6 +47,7 @@ DIALECT = Dialect(
     scale=Scale.PROBABILITY,
     max_documents=1000,
     max_in_flight=16,
+    billing=TOKENS,
     needs_model=True,
     home="https://api.voyageai.com",
 )

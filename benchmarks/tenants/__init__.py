@@ -1,0 +1,1 @@
+"""What tenants cost, and what a greedy one does to others."""
