@@ -118,7 +118,8 @@ const (
 	// The server's own queue or bound for this backend is full, or the call waited in that queue
 	// and its turn did not come in time: the backend was not asked. Transient.
 	FallbackReason_FALLBACK_REASON_OVERLOADED FallbackReason = 4
-	// The backend answered with status 429, or with its vendor's word for it. Transient.
+	// The backend answered with status 429, or with its vendor's word for it; or the caller has used
+	// up what the operator lets it use, and the backend was not asked. Transient.
 	FallbackReason_FALLBACK_REASON_RATE_LIMITED FallbackReason = 5
 	// The backend failed too often lately and is not asked for a while. Transient.
 	FallbackReason_FALLBACK_REASON_CIRCUIT_OPEN FallbackReason = 6

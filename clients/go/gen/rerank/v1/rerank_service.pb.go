@@ -87,8 +87,9 @@ type RerankRequest struct {
 	MaxPerGroup int32 `protobuf:"varint,13,opt,name=max_per_group,json=maxPerGroup,proto3" json:"max_per_group,omitempty"`
 	// What to do when no backend gave scores. Default: `FAILURE_POLICY_KEEP_ORDER`.
 	FailurePolicy FailurePolicy `protobuf:"varint,14,opt,name=failure_policy,json=failurePolicy,proto3,enum=rerank.v1.FailurePolicy" json:"failure_policy,omitempty"`
-	// Optional. For traces and accounting; without influence on the answer. At most 16 entries,
-	// keys `[a-z0-9_.-]{1,64}`, values at most 128 characters.
+	// Optional. For traces and accounting; without influence on the answer. Of these, only those are
+	// kept that the operator names. At most 16 entries, keys `[a-z0-9_.-]{1,64}`, values at most
+	// 128 characters.
 	Labels map[string]string `protobuf:"bytes,15,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Whether the documents returned contain their vectors. Without effect unless
 	// `return_documents` is true. Default: false.

@@ -77,11 +77,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 9
-    """The caller used up what it may use. Status RESOURCE_EXHAUSTED with a
-    `google.rpc.RetryInfo`. `quota` names what is counted.
+    """The caller used up what the operator lets it use, and chose `FAILURE_POLICY_FAIL`. Status
+    RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`; the details contain a `rerank.v1.Execution`.
+    `quota` names what is counted: `requests_per_s`, `documents_per_s`, `max_concurrent_calls`,
+    `daily_budget`, or what is used of a backend in a day, such as `daily.cohere.search_units`.
 
         {"reason": "QUOTA_EXCEEDED", "domain": "rerank.v1",
-         "metadata": {"quota": "calls_per_minute", "limit": "600"}}
+         "metadata": {"quota": "requests_per_s", "limit": "50"}}
     """
     ERROR_REASON_SERVER_OVERLOADED: _ErrorReason.ValueType  # 10
     """The server process has as many calls as it can serve, or is late with those that it has.
@@ -199,11 +201,13 @@ error is the same. Status UNAUTHENTICATED.
     {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 9
-"""The caller used up what it may use. Status RESOURCE_EXHAUSTED with a
-`google.rpc.RetryInfo`. `quota` names what is counted.
+"""The caller used up what the operator lets it use, and chose `FAILURE_POLICY_FAIL`. Status
+RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`; the details contain a `rerank.v1.Execution`.
+`quota` names what is counted: `requests_per_s`, `documents_per_s`, `max_concurrent_calls`,
+`daily_budget`, or what is used of a backend in a day, such as `daily.cohere.search_units`.
 
     {"reason": "QUOTA_EXCEEDED", "domain": "rerank.v1",
-     "metadata": {"quota": "calls_per_minute", "limit": "600"}}
+     "metadata": {"quota": "requests_per_s", "limit": "50"}}
 """
 ERROR_REASON_SERVER_OVERLOADED: ErrorReason.ValueType  # 10
 """The server process has as many calls as it can serve, or is late with those that it has.

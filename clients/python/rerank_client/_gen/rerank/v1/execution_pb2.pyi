@@ -103,7 +103,9 @@ class _FallbackReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fallba
     and its turn did not come in time: the backend was not asked. Transient.
     """
     FALLBACK_REASON_RATE_LIMITED: _FallbackReason.ValueType  # 5
-    """The backend answered with status 429, or with its vendor's word for it. Transient."""
+    """The backend answered with status 429, or with its vendor's word for it; or the caller has used
+    up what the operator lets it use, and the backend was not asked. Transient.
+    """
     FALLBACK_REASON_CIRCUIT_OPEN: _FallbackReason.ValueType  # 6
     """The backend failed too often lately and is not asked for a while. Transient."""
     FALLBACK_REASON_TOO_LARGE: _FallbackReason.ValueType  # 7
@@ -151,7 +153,9 @@ FALLBACK_REASON_OVERLOADED: FallbackReason.ValueType  # 4
 and its turn did not come in time: the backend was not asked. Transient.
 """
 FALLBACK_REASON_RATE_LIMITED: FallbackReason.ValueType  # 5
-"""The backend answered with status 429, or with its vendor's word for it. Transient."""
+"""The backend answered with status 429, or with its vendor's word for it; or the caller has used
+up what the operator lets it use, and the backend was not asked. Transient.
+"""
 FALLBACK_REASON_CIRCUIT_OPEN: FallbackReason.ValueType  # 6
 """The backend failed too often lately and is not asked for a while. Transient."""
 FALLBACK_REASON_TOO_LARGE: FallbackReason.ValueType  # 7

@@ -149,8 +149,9 @@ class RerankRequest(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. For traces and accounting; without influence on the answer. At most 16 entries,
-        keys `[a-z0-9_.-]{1,64}`, values at most 128 characters.
+        """Optional. For traces and accounting; without influence on the answer. Of these, only those are
+        kept that the operator names. At most 16 entries, keys `[a-z0-9_.-]{1,64}`, values at most
+        128 characters.
         """
 
     def __init__(

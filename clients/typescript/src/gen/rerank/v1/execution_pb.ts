@@ -395,7 +395,8 @@ export enum FallbackReason {
   OVERLOADED = 4,
 
   /**
-   * The backend answered with status 429, or with its vendor's word for it. Transient.
+   * The backend answered with status 429, or with its vendor's word for it; or the caller has used
+   * up what the operator lets it use, and the backend was not asked. Transient.
    *
    * @generated from enum value: FALLBACK_REASON_RATE_LIMITED = 5;
    */

@@ -163,8 +163,9 @@ export type RerankRequest = Message<"rerank.v1.RerankRequest"> & {
   failurePolicy: FailurePolicy;
 
   /**
-   * Optional. For traces and accounting; without influence on the answer. At most 16 entries,
-   * keys `[a-z0-9_.-]{1,64}`, values at most 128 characters.
+   * Optional. For traces and accounting; without influence on the answer. Of these, only those are
+   * kept that the operator names. At most 16 entries, keys `[a-z0-9_.-]{1,64}`, values at most
+   * 128 characters.
    *
    * @generated from field: map<string, string> labels = 15;
    */
