@@ -16,9 +16,16 @@ HERE = Path(__file__).parents[1]
 ROOT = HERE.parents[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def one_event_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """Keep the loop of the first test: gRPC may tell it later that a call has ended."""
+    del anyio_backend
+    yield  # noqa: PT022 - the loop goes on until here
 
 
 @contextmanager

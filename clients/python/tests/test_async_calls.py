@@ -50,13 +50,9 @@ async def runner_task() -> asyncio.Task[Any] | None:
 
 
 @pytest.fixture(autouse=True)
-def no_task_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    if "anyio_backend" not in request.fixturenames:
-        yield
-        return
-    runner: asyncio.Task[Any] = request.getfixturevalue("runner_task")
+def no_task_is_left(runner_task: asyncio.Task[Any]) -> Iterator[None]:
     yield
-    tasks = asyncio.all_tasks(runner.get_loop()) - {runner}
+    tasks = asyncio.all_tasks(runner_task.get_loop()) - {runner_task}
     # gRPC itself waits on for the end of a call that was cancelled.
     left = [task for task in tasks if "_AioCall." not in repr(task)]
     assert not left, f"tasks that nobody awaited: {left}"

@@ -18,9 +18,9 @@ use crate::v1::{
     DeleteCollectionRequest, DeleteCollectionResponse, DeleteDocumentsRequest,
     DeleteDocumentsResponse, GetDocumentRequest, GetDocumentResponse, ImportDocumentsRequest,
     ImportDocumentsResponse, ListBackendsRequest, ListBackendsResponse, ListCollectionsRequest,
-    ListCollectionsResponse, ListDocumentsRequest, ListDocumentsResponse, RerankBatchRequest, RerankBatchResponse, RerankRequest,
-    RerankResponse, SearchProgressiveRequest, SearchProgressiveResponse, SearchRequest,
-    SearchResponse,
+    ListCollectionsResponse, ListDocumentsRequest, ListDocumentsResponse, RerankBatchRequest,
+    RerankBatchResponse, RerankRequest, RerankResponse, SearchProgressiveRequest,
+    SearchProgressiveResponse, SearchRequest, SearchResponse,
 };
 
 /// A client of a gateway. Cheap to clone; clones share their connections, which close when the last

@@ -189,7 +189,8 @@ pub enum FallbackReason {
     /// The server's own queue or bound for this backend is full, or the call waited in that queue
     /// and its turn did not come in time: the backend was not asked. Transient.
     Overloaded = 4,
-    /// The backend answered with status 429, or with its vendor's word for it. Transient.
+    /// The backend answered with status 429, or with its vendor's word for it; or the caller has used
+    /// up what the operator lets it use, and the backend was not asked. Transient.
     RateLimited = 5,
     /// The backend failed too often lately and is not asked for a while. Transient.
     CircuitOpen = 6,
@@ -2254,12 +2255,14 @@ pub enum ErrorReason {
     /// {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
     /// ```
     CredentialsRequired = 8,
-    /// The caller used up what it may use. Status RESOURCE_EXHAUSTED with a
-    /// `google.rpc.RetryInfo`. `quota` names what is counted.
+    /// The caller used up what the operator lets it use, and chose `FAILURE_POLICY_FAIL`. Status
+    /// RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`; the details contain a `rerank.v1.Execution`.
+    /// `quota` names what is counted: `requests_per_s`, `documents_per_s`, `max_concurrent_calls`,
+    /// `daily_budget`, or what is used of a backend in a day, such as `daily.cohere.search_units`.
     ///
     /// ```text
     /// {"reason": "QUOTA_EXCEEDED", "domain": "rerank.v1",
-    ///   "metadata": {"quota": "calls_per_minute", "limit": "600"}}
+    ///   "metadata": {"quota": "requests_per_s", "limit": "50"}}
     /// ```
     QuotaExceeded = 9,
     /// The server process has as many calls as it can serve, or is late with those that it has.
@@ -2812,8 +2815,9 @@ pub struct RerankRequest {
     /// What to do when no backend gave scores. Default: `FAILURE_POLICY_KEEP_ORDER`.
     #[prost(enumeration = "FailurePolicy", tag = "14")]
     pub failure_policy: i32,
-    /// Optional. For traces and accounting; without influence on the answer. At most 16 entries,
-    /// keys `\[a-z0-9_.-\]{1,64}`, values at most 128 characters.
+    /// Optional. For traces and accounting; without influence on the answer. Of these, only those are
+    /// kept that the operator names. At most 16 entries, keys `\[a-z0-9_.-\]{1,64}`, values at most
+    /// 128 characters.
     #[prost(map = "string, string", tag = "15")]
     pub labels: ::std::collections::HashMap<
         ::prost::alloc::string::String,
