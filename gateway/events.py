@@ -99,6 +99,30 @@ class FlightJoined:
     """Of the call that began it."""
 
 
+class ReloadOutcome(StrEnum):
+    """What became of a configuration that was read again."""
+
+    APPLIED = "APPLIED"
+    UNCHANGED = "UNCHANGED"
+    """It says what serves already."""
+    REFUSED = "REFUSED"
+    """It has a problem, and what served before serves on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The configuration was read again."""
+
+    by: str
+    """What asked for it."""
+    outcome: ReloadOutcome
+    duration_s: float
+    problems: tuple[str, ...] = ()
+    """Why it was refused, each with its path."""
+    waiting: tuple[str, ...] = ()
+    """Settings that differ, and wait for the next start."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallEnded:
     """An RPC is over; what was answered, if anything was.
@@ -147,6 +171,7 @@ Event = (
     | Retried
     | Hedged
     | FlightJoined
+    | Reloaded
     | CallEnded
 )
 Emit = Callable[[Event], None]

@@ -1,74 +1,76 @@
 """The HTTP faces of one gateway, if it has any."""
 
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 
 from gateway.contract import DEFAULT_ROUTE
 from gateway.faces.assembling import assembled
 from gateway.faces.exchange import Bounds, Exchanges
-from gateway.faces.listener import Listener
 from gateway.faces.looking import Looking
 from gateway.faces.openapi import document
+from gateway.faces.paths import Paths
 from gateway.faces.reranks import Routes
 from gateway.inspecting import Inspecting
 from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.requests import Limits
-from gateway.settings import Settings
-
-Faces = Callable[[Handlers, InProcess], Listener]
-"""Given the services and the way to them, gives what listens."""
+from gateway.settings import ServerSettings, Settings
 
 
-def faces(settings: Settings, inspecting: Inspecting) -> Faces | None:
-    """Give what makes the faces of a gateway; None: it has none.
+def faces(
+    settings: Settings,
+    inspecting: Inspecting,
+    handlers: Handlers,
+    in_process: InProcess,
+) -> Paths | None:
+    """Give what answers by HTTP; None: nothing does.
 
     Args:
         settings: Of this process.
         inspecting: Knows the backends.
+        handlers: Of all services.
+        in_process: The way to them.
 
     """
     http, server = settings.http, settings.server
     if not http.address:
         return None
-    limits = Limits(
-        max_documents=server.max_documents,
-        max_document_bytes=server.max_document_bytes,
-        max_query_bytes=server.max_query_bytes,
+    limits = limits_of(server)
+    ours = version("rerank-gateway")
+    return assembled(
+        handlers=handlers,
+        exchanges=Exchanges(
+            in_process,
+            Bounds(
+                max_body_bytes=server.max_message_bytes,
+                body_timeout_s=http.body_timeout_s,
+            ),
+        ),
+        routes=Routes(
+            names=frozenset(settings.routes),
+            bounded=frozenset(
+                name
+                for name, route in settings.routes.items()
+                if route.top_k is not None
+            ),
+            keep_order=http.on_fallback == "keep_order",
+            default=DEFAULT_ROUTE,
+        ),
+        limits=limits,
+        looking=Looking(
+            inspecting=inspecting,
+            limits=limits,
+            max_calls=server.max_calls,
+            version=ours,
+            describe=partial(document, version=ours, limits=limits),
+            asked_first=settings.routes[DEFAULT_ROUTE].backends[0],
+        ),
     )
 
-    ours = version("rerank-gateway")
 
-    def open_faces(handlers: Handlers, in_process: InProcess) -> Listener:
-        return assembled(
-            handlers=handlers,
-            exchanges=Exchanges(
-                in_process,
-                Bounds(
-                    max_body_bytes=server.max_message_bytes,
-                    body_timeout_s=http.body_timeout_s,
-                ),
-            ),
-            routes=Routes(
-                names=frozenset(settings.routes),
-                bounded=frozenset(
-                    name
-                    for name, route in settings.routes.items()
-                    if route.top_k is not None
-                ),
-                keep_order=http.on_fallback == "keep_order",
-                default=DEFAULT_ROUTE,
-            ),
-            limits=limits,
-            looking=Looking(
-                inspecting=inspecting,
-                limits=limits,
-                max_calls=server.max_calls,
-                version=ours,
-                describe=partial(document, version=ours, limits=limits),
-                asked_first=settings.routes[DEFAULT_ROUTE].backends[0],
-            ),
-            idle_timeout_s=http.idle_timeout_s,
-        )
-
-    return open_faces
+def limits_of(settings: ServerSettings) -> Limits:
+    """Say how much a request may bring."""
+    return Limits(
+        max_documents=settings.max_documents,
+        max_document_bytes=settings.max_document_bytes,
+        max_query_bytes=settings.max_query_bytes,
+    )

@@ -60,7 +60,8 @@ class Calls(ServerInterceptor):
         self._observer = observer
         self._emit = emit
         self._exempt = exempt
-        self._allow_debug = allow_debug
+        self.allow_debug = allow_debug
+        """Whether a caller may ask; may be changed at any time."""
 
     async def intercept_service(
         self,
@@ -81,7 +82,7 @@ class Calls(ServerInterceptor):
                 watching.ended(CallEnd("UNIMPLEMENTED", 0.0))
             self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0))
             return None
-        debug = self._allow_debug and asks_for_debug(metadata)
+        debug = self.allow_debug and asks_for_debug(metadata)
         details = handler_call_details
 
         def watched(context: _Context) -> _Watched:

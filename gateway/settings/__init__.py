@@ -12,7 +12,7 @@ from gateway.settings.models import (
     Settings,
 )
 from gateway.settings.server import ServerSettings
-from gateway.settings.sources import load
+from gateway.settings.sources import files, load
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "SettingsError",
     "TelemetrySettings",
     "checked",
+    "files",
     "load",
 ]

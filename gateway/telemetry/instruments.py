@@ -21,6 +21,7 @@ from prometheus_client import (
 from gateway.backends.errors import FailureReason
 from gateway.events import CircuitState
 from gateway.telemetry import catalogue, semconv
+from gateway.telemetry.configurations import Configurations
 from gateway.telemetry.series import Counting, Measuring, Sorting
 from gateway.telemetry.summing import in_words
 
@@ -100,6 +101,7 @@ class Instruments:
         self._lag = Measuring(catalogue.LOOP_LAG, registry)
         self._serving = Measuring(catalogue.SERVER_IN_FLIGHT, registry)
         self._dropped = Counting(catalogue.DROPPED, registry)
+        self.configurations = Configurations(registry)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         for result in _RESULTS:
@@ -205,6 +207,11 @@ class Instruments:
         """Note the state that a circuit is in."""
         for state in _STATES:
             self._circuits.set(state is now, backend, state.lower())
+
+    def forget_circuit(self, server: str) -> None:
+        """Show a circuit no more: it belongs to no backend that is asked."""
+        for state in _STATES:
+            self._circuits.forget(server, state.lower())
 
     def dropped(self, signal: str, count: int = 1) -> None:
         """Count what was not sent."""

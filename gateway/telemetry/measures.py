@@ -5,6 +5,7 @@ from gateway.events import (
     CircuitChanged,
     Event,
     Hedged,
+    Reloaded,
     Retried,
     SharedCacheFailed,
 )
@@ -38,5 +39,7 @@ class Measures:
                 self._instruments.called_again(backend, "hedge")
             case CircuitChanged(backend, state):
                 self._instruments.circuit_changed(backend, state)
+            case Reloaded(_, outcome):
+                self._instruments.configurations.reloaded(outcome)
             case _:
                 pass
