@@ -46,6 +46,8 @@ class Gateway:
     """Tells an event to those who count, and writes no line."""
     current: Current[Serving]
     """What serves now."""
+    lasting: Lasting
+    """What runs for it, and for what served before."""
 
     def backends(self) -> bytes:
         """Give what this process knows of backends, as it goes over the wire."""
@@ -105,16 +107,12 @@ async def gateway(
             siblings=siblings,
             http=settings.http,
         )
-        async with AsyncExitStack() as opening:
-            first = await serving(settings, lasting, server, opening)
-            current = Current(first, opening.pop_all().aclose)
+        current = await _begun(settings, lasting, server)
         parts.push_async_callback(current.aclose)
-        first.announce()
         changing = Changing(lasting, server, current)
         told.instruments.watch_server(
             lag_s=server.lag_s, in_flight=lambda: server.in_flight
         )
-        expect(lasting, first)
         address = await server.start(current.enter)
         # What a test or a command leaves without stopping is not waited for.
         parts.push_async_callback(server.stop, grace_s=0)
@@ -129,4 +127,17 @@ async def gateway(
             tell=tell,
             count=count,
             current=current,
+            lasting=lasting,
         )
+
+
+async def _begun(
+    settings: Settings, lasting: Lasting, server: Server
+) -> Current[Serving]:
+    """Build what serves first, which nobody else may hold: it lives until it is replaced."""
+    async with AsyncExitStack() as parts:
+        first = await serving(settings, lasting, server, parts)
+        current = Current(first, parts.pop_all().aclose)
+    first.announce()
+    expect(lasting, first)
+    return current

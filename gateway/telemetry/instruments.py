@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,10 +31,7 @@ Read = Callable[[], float]
 CacheResult = Literal["hit", "partial", "miss", "coalesced", "bypass"]
 Extra = Literal["retry", "hedge"]
 
-_RESULTS: Final[tuple[CacheResult, ...]] = (
-    *("hit", "partial", "miss"),
-    *("coalesced", "bypass"),
-)
+_RESULTS: Final[tuple[CacheResult, ...]] = get_args(CacheResult)
 _STATES: Final = tuple(CircuitState)
 
 
