@@ -137,8 +137,19 @@ lock: $(READY) ## Pin the newest allowed dependencies, with hashes for every pla
 	@$(BIN)/uv pip compile $(LOCK) --all-extras --group dev -o requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -c requirements.txt \
 		-o benchmarks/requirements.txt
+	@cd clients/python && $(CURDIR)/$(BIN)/uv pip compile $(LOCK) --all-extras --group dev \
+		-o requirements.txt pyproject.toml
+	@cd clients/python && $(CURDIR)/$(BIN)/uv pip compile $(LOCK) --resolution lowest-direct \
+		--group oldest -o requirements-oldest.txt
+	@cd clients/python && $(CURDIR)/$(BIN)/uv pip compile $(LOCK) \
+		--group pyproject.toml:generate -o requirements-generate.txt
+	@cd clients/sdks && $(CURDIR)/$(BIN)/uv pip compile $(LOCK) -o requirements.txt requirements.in
+	@cd clients/sdks && $(CURDIR)/$(BIN)/uv pip compile $(LOCK) \
+		-o requirements-newest.txt requirements-newest.in
 
 .PHONY: clean
 clean: ## Remove everything that was made here, .venv included.
 	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .ruff_cache
+	@rm -rf clients/{python,sdks}/.venv* clients/python/build clients/java/target \
+		clients/rust/target clients/typescript/{node_modules,dist}
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,7 +31,7 @@ from gateway.backends.errors import (
 from gateway.backends.scorer import Evidence, ScoreRequest
 from gateway.compose.memories import memories
 from gateway.events import AttemptEnded, Event, Retried
-from gateway.layers.memory import ProcessMemory
+from gateway.layers.process_memory import ProcessMemory
 from gateway.ranking.passages import WORDS, split
 from gateway.settings import CacheSettings
 from tests.support.caches import process_memory, texts, wishing

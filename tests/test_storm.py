@@ -14,7 +14,7 @@ from gateway.compose import Leaf, Surroundings, stack
 from gateway.compose.memories import Memories, Tier
 from gateway.contract import Document, Outcome, Rerank, Reranked
 from gateway.layers.fallback import Fallback
-from gateway.layers.memory import ProcessMemory
+from gateway.layers.process_memory import ProcessMemory
 from gateway.ranking.normalize import Scale
 from gateway.reranking import Reranking, Reserve, Route
 from gateway.settings import BackendSettings

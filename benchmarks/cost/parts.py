@@ -20,8 +20,9 @@ from gateway.backends.dialects import tei, tei_grpc
 from gateway.backends.scorer import Candidate, ScoreRequest, Scores
 from gateway.backends.transport import Pool
 from gateway.contract import Reranked
-from gateway.layers.memory import Judge, ProcessMemory, entries_of
+from gateway.layers.memory import Judge, entries_of
 from gateway.layers.pair_keys import PairKeys
+from gateway.layers.process_memory import ProcessMemory
 from gateway.ranking.normalize import Scale
 from gateway.rpc.requests import Limits, read_rerank
 from gateway.rpc.responses import write_rerank

@@ -9,7 +9,7 @@ from benchmarks.cost.payloads import Payload
 from benchmarks.sizing.plan import BUSY, CORES, CallCost, planned, replicas
 from benchmarks.sizing.simulation import simulated
 from benchmarks.sizing.tiers import Hits, Log
-from gateway.layers.memory import BYTES_PER_ENTRY
+from gateway.layers.process_memory import BYTES_PER_ENTRY
 
 _LOADS = (1000, 10_000, 100_000)
 _HITS = (0.0, 0.5, 0.8, 0.95)

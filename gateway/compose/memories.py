@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from gateway.events import Emit
-from gateway.layers.memory import Memory, ProcessMemory
+from gateway.layers.memory import Memory
 from gateway.layers.pair_keys import PairKeys
+from gateway.layers.process_memory import ProcessMemory
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings, CacheSettings
 

@@ -63,7 +63,10 @@ _TRUTH = {
 
 _WISHES = {
     TIMEOUT: ("How long the caller waits, in seconds.", r"^[1-9][0-9]{0,4}$"),
-    ROUTE: ("The route; without: the one that `model` names, else `default`.", None),
+    ROUTE: (
+        "The route; without: the one that `model` names, else `default`.",
+        "^[ -~]*$",
+    ),
     FAILURE_POLICY: (
         "What is wanted when nobody scores.",
         "^(keep_order|error)$",
@@ -216,14 +219,14 @@ def _one_of(schemas: Iterable[Schema]) -> Schema:
     return every[0] if len(every) == 1 else {"anyOf": every}
 
 
-def _parameters(wishes: Mapping[str, tuple[str, str | None]]) -> list[dict[str, Any]]:
+def _parameters(wishes: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "in": "header",
             "required": False,
             "description": about,
-            "schema": {"type": "string", **({"pattern": pattern} if pattern else {})},
+            "schema": {"type": "string", "pattern": pattern},
         }
         for name, (about, pattern) in wishes.items()
     ]

@@ -15,11 +15,11 @@ from gateway.layers.memory import (
     Entry,
     Judge,
     Memory,
-    ProcessMemory,
     entries_of,
     soon_forgotten_s,
 )
 from gateway.layers.pair_keys import PairKeys
+from gateway.layers.process_memory import ProcessMemory
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,7 @@
-"""Remember scores in this process, bounded by bytes; and what any memory of scores is."""
+"""What any memory of scores is, and what it remembers of one."""
 
-import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
-from operator import is_
 from random import Random
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -13,10 +10,6 @@ from gateway.ranking.normalize import Scale
 from gateway.rows import rows
 
 T = TypeVar("T")
-
-# As measured: the key, the entry with its numbers, and what the dict keeps of each. A test
-# compares it with what the allocator says.
-BYTES_PER_ENTRY = 500
 
 # How much earlier than its time an entry may be forgotten.
 _SPREAD = 0.1
@@ -104,140 +97,3 @@ def _each(places: frozenset[int], count: int, *, those: T, others: T) -> Iterabl
     if not places:
         return repeat(others, count)
     return [those if place in places else others for place in range(count)]
-
-
-class ProcessMemory:
-    """Remembers in this process, and forgets what was not used for the longest time.
-
-    One for all backends, whose names are part of the keys: the busiest one gets the most
-    of it. Nothing here waits.
-
-    An ordered dict, oldest use first: `cachetools.TLRUCache`, with its heap of times, takes
-    six times as long to remember the hundred scores of a call, as long as all else that
-    gRPC does for it. What is past its time is never given; it makes room when it is asked
-    for, or when it is the one that was not used for the longest time.
-
-    The hundred scores of a call go through `map` and its like wherever nothing special is
-    to be done: one by one they take three times as long.
-
-    Args:
-        max_bytes: How much memory the entries may take; 0 remembers nothing.
-
-    """
-
-    def __init__(self, *, max_bytes: int) -> None:
-        self._most = max_bytes // BYTES_PER_ENTRY
-        self._expired = 0
-        self._displaced = 0
-        self._judges: dict[bytes, Judge] = {}
-        self._known: OrderedDict[bytes, Entry] = OrderedDict()
-
-    @property
-    def used_bytes(self) -> int:
-        """How much of the bound is used."""
-        return self.entries * BYTES_PER_ENTRY
-
-    @property
-    def entries(self) -> int:
-        """How many scores it remembers."""
-        self._expire()
-        return len(self._known)
-
-    @property
-    def expired(self) -> int:
-        """How many it has forgotten because their time was over."""
-        self._expire()
-        return self._expired
-
-    @property
-    def displaced(self) -> int:
-        """How many it has forgotten for want of room."""
-        return self._displaced
-
-    def _expire(self) -> None:
-        """Forget those that are past their time, until the oldest one is not."""
-        known, now = self._known, _now()
-        while known:
-            key = next(iter(known))
-            if known[key].until > now:
-                return
-            del known[key]
-            self._expired += 1
-
-    async def judge(self, name: bytes) -> Judge | None:
-        """Tell who judged last under this name."""
-        return self._judges.get(name)
-
-    async def get(self, keys: Sequence[bytes]) -> list[Entry | None]:
-        """Give what is known and not past its time, one per key."""
-        known, now = self._known, _now()
-        found = list(map(known.get, keys))
-        if not any(found):
-            return found
-        for place, entry in enumerate(found):
-            if entry is None:
-                continue
-            if entry.stored_at + entry.ttl_s > now:
-                known.move_to_end(keys[place])
-                continue
-            found[place] = None
-            # Of equal keys, the first one has removed it.
-            if known.pop(keys[place], None):
-                self._expired += 1
-        return found
-
-    def still(
-        self,
-        keys: Sequence[bytes],
-        entries: Sequence[Entry],
-        *,
-        name: bytes,
-        judge: Judge,
-    ) -> Callable[[], bool]:
-        """Give what tells, and counts as use, that nothing was forgotten or replaced.
-
-        Args:
-            keys: What was asked for.
-            entries: What was given, the very objects.
-            name: Of who judged.
-            judge: Who judged.
-
-        """
-        known, judges = self._known, self._judges
-        until = min([entry.until for entry in entries])
-
-        def still() -> bool:
-            if judges.get(name) != judge or until <= _now():
-                return False
-            if not all(map(is_, map(known.get, keys), entries)):
-                return False
-            _do_all(map(known.move_to_end, keys))
-            return True
-
-        return still
-
-    async def put(
-        self, entries: Mapping[bytes, Entry], *, name: bytes, judge: Judge
-    ) -> None:
-        """Remember, at the cost of what was not used for the longest time."""
-        self._judges[name] = judge
-        known = self._known
-        expected = len(known) + len(entries)
-        for key, entry in entries.items():
-            known[key] = entry
-        if len(known) < expected:
-            # What was known keeps its place in the order, and yet was used just now.
-            _do_all(map(known.move_to_end, entries))
-        self._expire()
-        while len(known) > self._most:
-            known.popitem(last=False)
-            self._displaced += 1
-
-
-def _do_all(done: Iterable[object]) -> None:
-    """Do what an iterator does on its way."""
-    deque(done, maxlen=0)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Changes whenever a key is made of something else: gateways of two versions may share a
 # memory.
-_VERSION = b"2"
+_VERSION = b"3"
 
 _KEY_BYTES = 16
 _KIND_BYTES = 8
@@ -27,7 +27,8 @@ class PairKeys:
     """Makes the keys of one backend's scores.
 
     Nobody without the secret can prepare two texts that pass for each other, nor tell
-    from a key what was asked. SHA-256, which CPUs have instructions for: as Python comes,
+    from a key what was asked. The keys of one question begin with the same byte, so that
+    they can be kept together. SHA-256, which CPUs have instructions for: as Python comes,
     BLAKE2 takes nearly twice as long for a text of 4 KB. A key is half of a digest, which
     also tells nobody how it would go on.
 
@@ -65,13 +66,14 @@ class PairKeys:
         part of it.
         """
         start = self._question(b"pair", request, judge)
+        first = start.digest()[:1]
         keys = []
         copy = start.copy
         for document in request.documents:
             # The last part needs no length, and a text is hashed only once.
             pair = copy()
             pair.update(document.text.encode("utf-8", "surrogatepass"))
-            keys.append(pair.digest()[:_KEY_BYTES])
+            keys.append(first + pair.digest()[: _KEY_BYTES - 1])
         return keys
 
     def of_set(self, request: ScoreRequest, judge: Judge) -> list[bytes]:
@@ -83,11 +85,12 @@ class PairKeys:
         _add(whole, len(request.documents), request.space, request.query_embedding)
         for document in request.documents:
             _add(whole, document.rank, document.text, document.embedding)
+        first = whole.digest()[:1]
         keys = []
         for place in range(len(request.documents)):
             one = whole.copy()
             one.update(place.to_bytes(4, "big"))
-            keys.append(one.digest()[:_KEY_BYTES])
+            keys.append(first + one.digest()[: _KEY_BYTES - 1])
         return keys
 
     def _question(self, kind: bytes, request: ScoreRequest, judge: Judge) -> "HASH":

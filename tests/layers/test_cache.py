@@ -20,7 +20,7 @@ from gateway.backends.scorer import (
     Scores,
 )
 from gateway.events import CacheRead, Event
-from gateway.layers.memory import BYTES_PER_ENTRY
+from gateway.layers.process_memory import BYTES_PER_ENTRY
 from gateway.layers.record import Record
 from gateway.ranking.normalize import Scale
 from tests.support.caches import (

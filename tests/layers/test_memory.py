@@ -7,12 +7,11 @@ from random import Random
 import pytest
 
 from gateway.layers.memory import (
-    BYTES_PER_ENTRY,
     Entry,
     Judge,
-    ProcessMemory,
     soon_forgotten_s,
 )
+from gateway.layers.process_memory import BYTES_PER_ENTRY, ProcessMemory
 from gateway.ranking.normalize import Scale
 from tests.support.caches import process_memory
 from tests.support.scorers import now
@@ -155,3 +154,45 @@ async def test_an_entry_takes_the_memory_that_it_is_counted_for() -> None:
         tracemalloc.stop()
     assert memory.used_bytes == most * BYTES_PER_ENTRY
     assert 0.6 * memory.used_bytes < used_bytes < memory.used_bytes
+
+
+SHELVES = 8192 * BYTES_PER_ENTRY
+"""Enough for several shelves."""
+
+
+async def test_keys_of_one_question_and_of_many_are_kept_and_given_alike() -> None:
+    memory = process_memory(SHELVES)
+    of_one = {b"q" + bytes([at]): entry(at) for at in range(9)}
+    of_many = {bytes([at]) + b"x": entry(100 + at) for at in range(9)}
+    await put(memory, of_one)
+    await put(memory, of_many)
+    for keys in (list(of_one), list(of_many), [*of_many, *of_one, b"never"]):
+        everything = {**of_one, **of_many}
+        wanted = [everything[key].raw if key in everything else None for key in keys]
+        assert await known(memory, *keys) == wanted
+    assert memory.entries == 18
+
+
+async def test_what_one_shelf_forgets_stays_on_the_others() -> None:
+    memory = process_memory(SHELVES)
+    await put(memory, {b"b": entry()})
+    await put(memory, {b"a%d" % at: entry() for at in range(5000)})
+    assert await known(memory, b"b", b"a0", b"a4999") == [1.0, None, 1.0]
+    assert memory.displaced == 5000 - 4096
+    assert memory.used_bytes <= SHELVES
+
+
+async def test_that_nothing_has_changed_is_told_across_shelves() -> None:
+    memory = process_memory(SHELVES)
+    entries = {b"a": entry(1), b"b": entry(2)}
+    await put(memory, entries)
+    still = memory.still(list(entries), list(entries.values()), name=NAME, judge=JUDGE)
+    assert still()
+    await put(memory, {b"b": entry(3)})
+    assert not still()
+
+
+async def test_all_shelves_together_have_the_room_that_was_asked_for() -> None:
+    for most in (1, 4095, 8193, 12_289, 300_001):
+        memory = process_memory(most * BYTES_PER_ENTRY)
+        assert sum(shelf._most for shelf in memory._shelves) == most

@@ -34,6 +34,17 @@ def test_a_key_has_128_bits() -> None:
     assert len(pair_keys().judge) == 16
 
 
+def test_the_keys_of_one_question_begin_alike_and_those_of_many_do_not() -> None:
+    keys = pair_keys()
+    texts = [f"text {number}" for number in range(50)]
+    for of_kind in (keys.of_pairs, keys.of_set):
+        of_one = of_kind(asking(*texts), JUDGE)
+        assert len({key[0] for key in of_one}) == 1
+        assert len(set(of_one)) == 50
+        of_many = [of_kind(asking("text", query=text), JUDGE)[0] for text in texts]
+        assert len({key[0] for key in of_many}) > 30
+
+
 def test_the_same_pair_has_the_same_key_in_every_process() -> None:
     assert named(asking("text")) == named(asking("text"), keys=pair_keys())
 

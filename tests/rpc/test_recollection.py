@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest, UnknownRoute
 from gateway.events import CacheRead
-from gateway.layers.memory import BYTES_PER_ENTRY
+from gateway.layers.process_memory import BYTES_PER_ENTRY
 from gateway.observing import trace_id
 from rerank.v1 import document_pb2, execution_pb2, options_pb2, rerank_service_pb2
 from tests.support.clock import VirtualLoop

@@ -15,8 +15,9 @@ from gateway.backends.scorer import (
 )
 from gateway.events import Event
 from gateway.layers.cache import Cache
-from gateway.layers.memory import Memory, ProcessMemory
+from gateway.layers.memory import Memory
 from gateway.layers.pair_keys import PairKeys
+from gateway.layers.process_memory import ProcessMemory
 from gateway.ranking.normalize import Scale
 from tests.support.scorers import FakeScorer, Step
 
