@@ -123,6 +123,27 @@ class Reloaded:
     """Settings that differ, and wait for the next start."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Administered:
+    """A call is over that changes something for all, or asks a vendor on purpose."""
+
+    action: str
+    """`package.Service/Method`."""
+    on: str
+    """The name of a collection or a backend; empty where none was told."""
+    count: int
+    """Of documents; 0: it is not about any."""
+    outcome: str
+    """The name of the status that the caller got, such as `OK`."""
+    duration_s: float
+    tenant: str
+    """Whose call it was, if that is proven."""
+    key: str
+    """The public name of the key that was shown, if any was."""
+    peer: str
+    """Where it came from, as gRPC writes it: `ipv4:127.0.0.1:4711`."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallEnded:
     """An RPC is over; what was answered, if anything was.
@@ -172,6 +193,17 @@ Event = (
     | Hedged
     | FlightJoined
     | Reloaded
+    | Administered
     | CallEnded
 )
 Emit = Callable[[Event], None]
+
+
+def each_of(*listeners: Emit) -> Emit:
+    """Give what tells all of these, in this order."""
+
+    def tell(event: Event) -> None:
+        for listen in listeners:
+            listen(event)
+
+    return tell

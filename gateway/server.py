@@ -26,6 +26,7 @@ from gateway.rpc import (
     tei_service,
 )
 from gateway.rpc.assembling import Services
+from gateway.rpc.auditing import Auditing
 from gateway.rpc.calls import Calls
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
@@ -101,7 +102,7 @@ class Server:
             allow_debug=settings.allow_debug,
         )
         # All is seen, and what is refused for overload is not worth a guard's work.
-        interceptors = [self._calls, self.room, Guard()]
+        interceptors = [self._calls, Auditing(emit), self.room, Guard()]
         self.in_process = InProcess(interceptors)
         """The way to the services for what did not come over gRPC."""
         self._server = grpc.aio.server(

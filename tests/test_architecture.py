@@ -101,6 +101,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.scorer.CacheWish",
         "concurrency",
         "events",
+        "identity",
         "observing",
         "retrieval.filter",
         "retrieval.retriever",

@@ -14,7 +14,7 @@ from gateway.cli.failing import MISTAKE, fail
 from gateway.cli.reloads import Source, ignore_until_it_serves, reloads
 from gateway.cli.worker import loop_factory, settle_memory
 from gateway.concurrency import ended
-from gateway.events import Reloaded
+from gateway.events import Emit, Reloaded, each_of
 from gateway.settings import Settings, load
 
 _log = logging.getLogger("gateway")
@@ -60,6 +60,7 @@ def serve(
     ignore_until_it_serves()
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
+    from gateway.logs.audit import CannotWrite, audit
     from gateway.workers.cores import can_share_a_port, workers_by_default
     from gateway.workers.supervising import CannotServe
 
@@ -67,22 +68,23 @@ def serve(
     if count > 1 and not can_share_a_port():
         fail("server.workers: more than one needs Linux", MISTAKE)
     try:
-        with lines_to_stderr(settings.logs):
+        with lines_to_stderr(settings.logs), audit(settings.logs) as noted:
             if count == 1:
                 with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                    runner.run(_serve(source, settings))
+                    runner.run(_serve(source, settings, noted))
             else:
-                asyncio.run(_supervise(source, settings, count))
-    except (AddressError, CannotServe) as error:
+                asyncio.run(_supervise(source, settings, count, noted))
+    except (AddressError, CannotServe, CannotWrite) as error:
         fail(str(error))
 
 
-async def _serve(source: Source, settings: Settings) -> None:
+async def _serve(source: Source, settings: Settings, noted: Emit) -> None:
     from gateway.compose import gateway
     from gateway.logs import EventLog
 
     stop = _stop_signal()
-    async with gateway(settings, EventLog(settings.logs)) as running:
+    emit = each_of(EventLog(settings.logs), noted)
+    async with gateway(settings, emit) as running:
         settle_memory()
         _listening(
             settings, running.address, running.http_address, running.metrics_address
@@ -101,7 +103,7 @@ async def _serve(source: Source, settings: Settings) -> None:
     _log.info("stopped")
 
 
-async def _supervise(source: Source, began: Settings, count: int) -> None:
+async def _supervise(source: Source, began: Settings, count: int, noted: Emit) -> None:
     """Have workers serve, which share one port; serve nothing here but their metrics."""
     from gateway.logs import EventLog
     from gateway.workers.supervising import Workers
@@ -129,7 +131,7 @@ async def _supervise(source: Source, began: Settings, count: int) -> None:
             )
         else:
             workers = Workers(settings, count=count)
-        log = EventLog(settings.logs)
+        log = each_of(EventLog(settings.logs), noted)
 
         async def tell(how: Reloaded) -> None:
             log(how)

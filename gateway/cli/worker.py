@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.failing import MISTAKE, fail
-from gateway.events import Reloaded, ReloadOutcome
+from gateway.events import Emit, Reloaded, ReloadOutcome, each_of
 
 if TYPE_CHECKING:
     from gateway.compose import Gateway
@@ -36,6 +36,7 @@ def worker(
 ) -> None:
     """Serve as one of several; started by `serve` alone."""
     from gateway.logs import lines_to_stderr
+    from gateway.logs.audit import audit
     from gateway.workers.starting import NotStarted, receive
 
     try:
@@ -44,9 +45,10 @@ def worker(
         fail("a worker is started by `rerank-gateway serve` alone", MISTAKE)
     with (
         lines_to_stderr(start.settings.logs, worker=start.place),
+        audit(start.settings.logs, worker=start.place) as noted,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
-        code = runner.run(_serve(start, parent))
+        code = runner.run(_serve(start, parent, noted))
     raise SystemExit(code)
 
 
@@ -70,7 +72,7 @@ def settle_memory() -> None:
     gc.set_threshold(_OBJECTS_TO_LOOK, *gc.get_threshold()[1:])
 
 
-async def _serve(start: "Start", parent: socket.socket) -> int:
+async def _serve(start: "Start", parent: socket.socket, noted: Emit) -> int:
     from gateway.compose import gateway
     from gateway.listening import AddressError
     from gateway.logs import EventLog
@@ -100,7 +102,9 @@ async def _serve(start: "Start", parent: socket.socket) -> int:
     async with linked(parent, answer, gone=stop.set) as link:
         try:
             async with gateway(
-                settings, EventLog(settings.logs), siblings=siblings
+                settings,
+                each_of(EventLog(settings.logs), noted),
+                siblings=siblings,
             ) as running:
                 settle_memory()
                 serving.append((running, Following(running.prepare)))

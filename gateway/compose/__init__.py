@@ -12,7 +12,7 @@ from gateway.compose.reloading import Changing, expect
 from gateway.compose.retrieval import retriever
 from gateway.compose.serving import Serving, serving
 from gateway.compose.stack import Leaf, Surroundings, stack
-from gateway.events import Emit, Event
+from gateway.events import Emit, each_of
 from gateway.inspecting import Watch
 from gateway.reloading.change import Prepare, all_or_nothing
 from gateway.reloading.generations import Current
@@ -82,16 +82,7 @@ async def gateway(
         told = await parts.enter_async_context(
             telemetry(settings.telemetry, siblings=siblings)
         )
-        listeners: tuple[Emit, ...] = (watch, emit, *told.listeners)
-
-        def tell(event: Event) -> None:
-            for listen in listeners:
-                listen(event)
-
-        def count(event: Event) -> None:
-            for listen in told.listeners:
-                listen(event)
-
+        tell = each_of(watch, emit, *told.listeners)
         lasting = Lasting(
             told=told,
             tell=tell,
@@ -125,7 +116,7 @@ async def gateway(
             # What else a reload replaces, such as the keys of callers, is added here.
             prepare=all_or_nothing(changing.prepare),
             tell=tell,
-            count=count,
+            count=each_of(*told.listeners),
             current=current,
             lasting=lasting,
         )

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 from gateway.compose.lasting import Lasting, Part
 from gateway.compose.serving import Serving, serving
-from gateway.layers.memory import ProcessMemory
+from gateway.layers.process_memory import ProcessMemory
 from gateway.reloading.change import CannotChange, Change
 from gateway.reloading.generations import Current
 from gateway.server import Server

@@ -20,7 +20,7 @@ from gateway.compose.services import services
 from gateway.compose.stack import Surroundings
 from gateway.faces.listener import Answer
 from gateway.inspecting import Inspecting
-from gateway.layers.memory import ProcessMemory
+from gateway.layers.process_memory import ProcessMemory
 from gateway.reranking import Reranking, Reserve
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.embedders.refusing import RefusingEmbedder

@@ -150,7 +150,7 @@ class _Watched:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        status = self._status(error)
+        status = status_of(error, self._context)
         duration_s = _now() - self._began
         # First: its line names the trace, which is over after that.
         self._emit(
@@ -164,19 +164,6 @@ class _Watched:
         )
         self._watching.ended(CallEnd(status, duration_s))
         self._stack.close()
-
-    def _status(self, error: BaseException | None) -> str:
-        """Name the status that the caller sees."""
-        if error is None:
-            return "OK"
-        if isinstance(error, AbortError):
-            code = self._context.code()
-            return code.name if isinstance(code, grpc.StatusCode) else _BY_NUMBER[code]
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            left_s = self._context.time_remaining()
-            over = left_s is not None and left_s <= 0
-            return "DEADLINE_EXCEEDED" if over else "CANCELLED"
-        return "UNKNOWN"
 
     def _add_trailer(self, *more: tuple[str, str]) -> None:
         trailer = tuple(self._context.trailing_metadata() or ())
@@ -200,6 +187,26 @@ class _Heard:
 
 
 _BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def status_of(error: BaseException | None, context: _Context) -> str:
+    """Name the status that the caller sees.
+
+    Args:
+        error: By which the call ended; None: it was answered.
+        context: Of the call.
+
+    """
+    if error is None:
+        return "OK"
+    if isinstance(error, AbortError):
+        code = context.code()
+        return code.name if isinstance(code, grpc.StatusCode) else _BY_NUMBER[code]
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        left_s = context.time_remaining()
+        over = left_s is not None and left_s <= 0
+        return "DEADLINE_EXCEEDED" if over else "CANCELLED"
+    return "UNKNOWN"
 
 
 def _once(handler: Handler, watched: Callable[[_Context], _Watched]) -> _Handler:
