@@ -43,9 +43,13 @@ class Serving:
     services: Services
     http: Answer | None
     backends: Mapping[str, Part]
-    memory: ProcessMemory | None
-    """Of scores, in this process."""
+    memories: Memories
     embedder: Embedder | None
+
+    @property
+    def memory(self) -> ProcessMemory | None:
+        """That of scores in this process, if there is one."""
+        return self.memories.process
 
     def problems(self) -> Iterator[str]:
         """Name what could not be built, or not without a secret."""
@@ -143,7 +147,7 @@ async def serving(
         services=made,
         http=faces(settings, inspecting, made.handlers, server.in_process),
         backends=running,
-        memory=remembering.process,
+        memories=remembering,
         embedder=vectors,
     )
 

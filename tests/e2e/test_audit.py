@@ -90,7 +90,7 @@ _EXPECTED = [
     (f"{_D}/DeleteDocuments", "papers", 2, "OK"),
     (f"{_D}/DeleteCollection", "papers", None, "OK"),
     (f"{_D}/DeleteCollection", "papers", None, "NOT_FOUND"),
-    (f"{_D}/DeleteCollection", None, None, "INVALID_ARGUMENT"),
+    (f"{_D}/DeleteCollection", None, None, "NOT_FOUND"),
     ("rerank.v1.BackendService/CheckBackend", "local", None, "OK"),
 ]
 
