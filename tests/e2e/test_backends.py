@@ -198,4 +198,4 @@ async def test_the_command_shows_every_backend_and_fails_if_one_does_not_work(
     )
     assert broken.code == 1
     assert "UNREACHABLE" in broken.out
-    assert "tei: no answer (ClientConnectorError)" in broken.out
+    assert "tei: no answer (ConnectionRefusedError)" in broken.out
