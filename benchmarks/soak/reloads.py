@@ -113,7 +113,7 @@ async def reload_often(times: int) -> Figures:
 
 
 def _is_broken(place: int) -> bool:
-    return place % _BROKEN == 0
+    return place % _BROKEN == _BROKEN - 1
 
 
 def _name(place: int) -> str:

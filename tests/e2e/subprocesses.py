@@ -35,7 +35,9 @@ class Finished:
 
 
 async def _start(
-    arguments: tuple[str, ...], environ: Mapping[str, str]
+    arguments: tuple[str, ...],
+    environ: Mapping[str, str],
+    inside: tuple[str, ...] = (),
 ) -> asyncio.subprocess.Process:
     inherited = {
         name: value
@@ -43,8 +45,7 @@ async def _start(
         if not name.startswith("RERANK_GATEWAY")
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "gateway", *arguments),
+        *(*inside, sys.executable, "-m", "gateway", *arguments),
         cwd=ROOT,
         # Wide, so that no table is cut.
         env={**inherited, **ENVIRONMENT, "COLUMNS": "200", **environ},
@@ -91,11 +92,20 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    *arguments: str, environ: Mapping[str, str] | None = None
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    inside: tuple[str, ...] = (),
 ) -> AsyncIterator[Serving]:
-    """Run `serve` on a free port until the block ends."""
+    """Run `serve` on a free port until the block ends.
+
+    Args:
+        arguments: Further ones of its command line.
+        environ: Further variables.
+        inside: What is put before the command, to run it elsewhere.
+
+    """
     process = await _start(
-        ("serve", "--address", "127.0.0.1:0", *arguments), environ or {}
+        ("serve", "--address", "127.0.0.1:0", *arguments), environ or {}, inside
     )
     try:
         line = await _line_with(process, "listening on ")
