@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ class Current(Generic[T]):
 
     def __init__(self, first: T, close: Callable[[], Awaitable[None]]) -> None:
         self._now = _Generation(first, close)
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], _Generation[T]] = {}
 
     @property
     def now(self) -> T:
@@ -77,25 +76,24 @@ class Current(Generic[T]):
         before, self._now = self._now, _Generation(following, close)
         before.retire()
         task = asyncio.create_task(_end(before))
-        self._leaving.add(task)
+        self._leaving[task] = before
         task.add_done_callback(self._left)
 
     async def aclose(self) -> None:
         """End all of them, whoever still needs them: nothing is served any more."""
         self._now.retire()
-        for task in self._leaving:
-            task.cancel()
+        for generation in self._leaving.values():
+            generation.unused.set()
         if self._leaving:
-            await asyncio.wait(self._leaving)
+            await asyncio.wait([*self._leaving])
         await self._now.close()
 
     def _left(self, task: "asyncio.Task[None]") -> None:
-        self._leaving.discard(task)
+        del self._leaving[task]
         if not task.cancelled() and (error := task.exception()):
             _log.error("a bug: what served before does not end", exc_info=error)
 
 
 async def _end(generation: _Generation[Any]) -> None:
-    with suppress(asyncio.CancelledError):  # at the end of all: it is closed at once
-        await generation.unused.wait()
+    await generation.unused.wait()
     await generation.close()

@@ -1,0 +1,49 @@
+"""What a reload puts in place, and what waits for the next start."""
+
+from gateway.reloading.waiting import RELOADED, settled
+from gateway.settings import Settings, checked
+
+
+def test_what_is_about_calls_is_put_in_place() -> None:
+    began = checked({})
+    wanted = checked(
+        {
+            "backends": {"tei": {"dialect": "tei", "url": "http://localhost:1"}},
+            "routes": {"default": {"backends": ["tei"]}},
+            "cache": {"ttl_s": 7},
+            "server": {"max_calls": 3, "grace_s": 1},
+            "http": {"on_fallback": "error"},
+            "retrieval": {"timeout_s": 2},
+            "embedder": {"dialect": "none"},
+        }
+    )
+    assert settled(began, wanted) == (wanted, ())
+
+
+def test_what_is_about_sockets_and_files_stays_and_is_named() -> None:
+    began = checked({"server": {"keepalive_s": 1}})
+    wanted = checked(
+        {
+            "server": {"address": "0.0.0.0:1", "keepalive_s": 2, "max_calls": 3},
+            "retrieval": {"path": "/elsewhere", "timeout_s": 2},
+            "telemetry": {"keep": "notable"},
+        }
+    )
+    settings, waiting = settled(began, wanted)
+    assert waiting == (
+        "server.address",
+        "server.keepalive_s",
+        "retrieval.path",
+        "telemetry.keep",
+    )
+    assert settings.server == began.server.model_copy(update={"max_calls": 3})
+    assert settings.retrieval == began.retrieval.model_copy(update={"timeout_s": 2.0})
+    assert settings.telemetry == began.telemetry
+
+
+def test_every_setting_that_is_reloaded_is_there() -> None:
+    began = checked({})
+    for section, names in RELOADED.items():
+        if names != {"*"}:
+            assert names <= set(type(getattr(began, section)).model_fields), section
+        assert section in Settings.model_fields
