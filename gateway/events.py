@@ -148,7 +148,7 @@ class Administered:
 class CallEnded:
     """An RPC is over; what was answered, if anything was.
 
-    All but the first four is of answers with an `Execution`, and empty for others.
+    All but the first five is of answers with an `Execution`, and empty for others.
     """
 
     method: str
@@ -158,6 +158,8 @@ class CallEnded:
     duration_s: float
     face: str = ""
     """Whose API the caller speaks, such as `tei`; empty: gRPC."""
+    tenant: str = ""
+    """Who called, as its credentials prove; empty: none were asked for, or shown."""
     outcome: str = ""
     search_method: str = ""
     fallback: bool = False

@@ -44,6 +44,8 @@ class Call:
     """It may have several answers."""
     face: str = ""
     """Whose API the caller speaks over HTTP, such as `tei`; empty: gRPC."""
+    tenant: str = ""
+    """Who called, as its credentials prove; empty: none were asked for, or shown."""
     debug: bool = False
     """The caller wants to know how its answer came about."""
 

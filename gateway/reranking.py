@@ -11,6 +11,7 @@ from gateway.backends.scorer import CacheWish, Candidate, Scorer, ScoreRequest
 from gateway.contract import Document, Rerank, Reranked
 from gateway.departures import Departures
 from gateway.errors import RerankFailed, UnknownRoute
+from gateway.identity.caller import caller
 from gateway.observing import UNOBSERVED, Observer
 from gateway.rows import rows
 
@@ -29,6 +30,8 @@ class Route:
     """Thresholds of backends that carry their own: two models differ in calibration."""
     passages: int
     """Of one document at most, where long documents are split; 0: they are not."""
+    shares_cache: bool = False
+    """Whether tenants share what is remembered of its scores."""
     takes_partial: bool
     """Where the time is over, scores of the first documents are better than none."""
 
@@ -160,6 +163,7 @@ class Reranking:
             cache=route.cache(ask.cache),
             lookup=ask.lookup,
             space=ask.space,
+            scope="" if route.shares_cache else caller.get().tenant,
             caller=ask.caller,
             takes_partial=route.takes_partial,
             passages=route.passages,

@@ -13,6 +13,7 @@ from gateway.concurrency import all_of, in_the_background
 from gateway.connections import connection_options
 from gateway.events import Emit
 from gateway.faces.listener import Answer, Listener
+from gateway.identity.entrance import OPEN, Entrance
 from gateway.listening import AddressError, bound, shared
 from gateway.loop_lag import LoopLag
 from gateway.observing import Observer
@@ -30,8 +31,10 @@ from gateway.rpc.auditing import Auditing
 from gateway.rpc.calls import Calls
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
+from gateway.rpc.identifying import Identifying
 from gateway.rpc.in_process import InProcess
 from gateway.rpc.reflection import enable_reflection
+from gateway.rpc.secured import server_credentials
 from gateway.rpc.shedding import Shedding
 from gateway.settings import HttpSettings, ServerSettings
 from gateway.siblings import ALONE, Siblings
@@ -69,6 +72,7 @@ class Server:
         settings: Address, limits and message sizes.
         observer: Watches each call.
         emit: Told how each call ended.
+        entrance: Whom it lets in.
         siblings: The processes that share its port.
         http: Where HTTP is listened for, and for how long a connection may be idle; without
             an address nowhere.
@@ -81,6 +85,7 @@ class Server:
         settings: ServerSettings,
         observer: Observer,
         emit: Emit,
+        entrance: Entrance = OPEN,
         siblings: Siblings = ALONE,
         http: HttpSettings,
     ) -> None:
@@ -101,8 +106,16 @@ class Server:
             exempt=_NEVER_WATCHED,
             allow_debug=settings.allow_debug,
         )
-        # All is seen, and what is refused for overload is not worth a guard's work.
-        interceptors = [self._calls, Auditing(emit), self.room, Guard()]
+        self._entrance = entrance
+        # All is seen; strangers take no room from those who may call; and what is refused
+        # for overload is not worth a guard's work.
+        interceptors = [
+            self._calls,
+            Auditing(emit),
+            *_identifying(entrance),
+            self.room,
+            Guard(),
+        ]
         self.in_process = InProcess(interceptors)
         """The way to the services for what did not come over gRPC."""
         self._server = grpc.aio.server(
@@ -154,7 +167,11 @@ class Server:
             check_free(address)
         self._server.add_generic_rpc_handlers((_Entering(enter, self._services),))
         try:
-            port = self._server.add_insecure_port(address)
+            if shown := self._entrance.grpc:
+                credentials = server_credentials(shown)
+                port = self._server.add_secure_port(address, credentials)
+            else:
+                port = self._server.add_insecure_port(address)
         except RuntimeError as error:
             message = f"cannot listen on {address}"
             raise AddressError(message) from error
@@ -164,7 +181,8 @@ class Server:
             self._http = Listener(_entered(enter), idle_timeout_s=self._idle_timeout_s)
             take = shared if self._shares_port else bound
             place = take(self.http_address)
-            await self._http.start(place)
+            secure = self._entrance.http
+            await self._http.start(place, secure.context() if secure else None)
             host = self.http_address.rpartition(":")[0]
             self.http_address = f"{host}:{place.getsockname()[1]}"
         await self._server.start()
@@ -184,6 +202,12 @@ class Server:
             stopping.append(self._http.stop(grace_s=grace_s))
         await all_of(*stopping)
         await self._watching.aclose()
+
+
+def _identifying(entrance: Entrance) -> list[Identifying]:
+    if entrance.identify is None:
+        return []
+    return [Identifying(identify=entrance.identify, open_to_all=entrance.open)]
 
 
 class _Entering(grpc.GenericRpcHandler):

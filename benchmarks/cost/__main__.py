@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
@@ -24,7 +25,6 @@ from benchmarks.cost.servers import (
     has_grpc_backends,
     has_workers,
 )
-from gateway.settings import ServerSettings
 
 _MAIN = Payload()
 _WORKERS_IN_FLIGHT = 64
@@ -139,7 +139,10 @@ def _calls(figures: Figures, extent: Extent) -> None:
             found[names.SECURE] = _missing(servers, url, trust)
         else:
             missing.append("TLS to backends needs Go and openssl")
-        missing.append(f"TLS of callers: {_tls_of_callers()}")
+        if made := certificate():
+            found[names.TLS] = _over_tls(servers, *made)
+        else:
+            missing.append("TLS of callers needs openssl")
         if shared := servers.shared_memory():
             asking.check(shared, _MAIN)
             found[names.SHARED] = (shared, asking.same(shared, _MAIN))
@@ -163,10 +166,17 @@ def _calls(figures: Figures, extent: Extent) -> None:
         )
 
 
-def _tls_of_callers() -> str:
-    fields = " ".join(ServerSettings.model_fields)
-    served = "tls" in fields or "certificate" in fields
-    return "not measured yet" if served else "this gateway serves none"
+def _over_tls(servers: Servers, made: Path, key: Path) -> tuple[Running, Target]:
+    """Ask the same thing each time, of a gateway that proves who it is."""
+    server = servers.gateway(
+        servers.backend.tei,
+        {
+            "RERANK_GATEWAY__TLS__CERTIFICATE": str(made),
+            "RERANK_GATEWAY__TLS__KEY": str(key),
+        },
+    )
+    asking.check(server, _MAIN, ca=made)
+    return server, replace(asking.same(server, _MAIN), ca=str(made))
 
 
 def _missing(

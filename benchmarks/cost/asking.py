@@ -1,6 +1,7 @@
 """One call beforehand, which is looked at: what is measured has to be what it is called."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 
@@ -45,11 +46,17 @@ def past_memory(server: Running, payload: Payload) -> Target:
 
 
 def answer(
-    address: str, request: rerank_service_pb2.RerankRequest
+    address: str, request: rerank_service_pb2.RerankRequest, ca: Path | None = None
 ) -> rerank_service_pb2.RerankResponse:
-    """Ask once."""
+    """Ask once; over TLS, if somebody is named whom to trust."""
     options = [("grpc.max_receive_message_length", _LARGEST)]
-    with grpc.insecure_channel(address, options=options) as channel:
+    with (
+        grpc.insecure_channel(address, options=options)
+        if ca is None
+        else grpc.secure_channel(
+            address, grpc.ssl_channel_credentials(ca.read_bytes()), options
+        )
+    ) as channel:
         stub = rerank_service_pb2_grpc.RerankServiceStub(channel)
         found: rerank_service_pb2.RerankResponse = stub.Rerank(
             request, timeout=_TIMEOUT_S
@@ -57,28 +64,28 @@ def answer(
     return found
 
 
-def check(server: Running, payload: Payload) -> None:
+def check(server: Running, payload: Payload, ca: Path | None = None) -> None:
     """See that a gateway reranks all, and then remembers all.
 
     Raises:
         RuntimeError: It does not.
 
     """
-    check_reranks(server, payload)
-    said = answer(server.address, rerank_request(payload))
+    check_reranks(server, payload, ca)
+    said = answer(server.address, rerank_request(payload), ca)
     if said.execution.cached_count != payload.documents:
         message = "the gateway does not remember what is to be measured"
         raise RuntimeError(message)
 
 
-def check_reranks(server: Running, payload: Payload) -> None:
+def check_reranks(server: Running, payload: Payload, ca: Path | None = None) -> None:
     """See that a gateway reranks all.
 
     Raises:
         RuntimeError: It does not.
 
     """
-    said = answer(server.address, rerank_request(payload))
+    said = answer(server.address, rerank_request(payload), ca)
     reranked = said.execution.outcome == execution_pb2.OUTCOME_RERANKED
     if not reranked or said.execution.scored_count != payload.documents:
         message = f"the answer is not what is to be measured: {said.message}"

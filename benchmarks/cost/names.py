@@ -2,6 +2,7 @@
 
 ECHO = "echo"
 FULL = "full hit"
+TLS = "full hit, callers over TLS"
 PAIRS = "pair hit, options new"
 MISS = "miss, HTTP"
 PAST = "miss, HTTP, memory bypassed"

@@ -84,6 +84,8 @@ class ScoreRequest:
     space: str = ""
     """Whose vectors the collection has; empty: its callers bring them."""
     cache: CacheWish = field(default_factory=CacheWish)
+    scope: str = ""
+    """Whose memory of scores takes part; empty: everybody's."""
     caller: str = ""
     """Who asks, for a fair share of what is scarce; empty: unknown, one of all."""
     takes_partial: bool = False

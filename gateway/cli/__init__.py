@@ -50,12 +50,14 @@ def _add_others() -> None:
     from gateway.cli.collections import collections
     from gateway.cli.evaluate import evaluate
     from gateway.cli.importing import import_
+    from gateway.cli.keys import keys
     from gateway.cli.rerank import rerank
     from gateway.cli.search import search
 
     for command in (check, backends, rerank, search, collections, evaluate):
         app.command()(command)
     app.command("import")(import_)
+    app.add_typer(keys)
 
 
 def main() -> None:

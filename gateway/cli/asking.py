@@ -11,7 +11,8 @@ import typer
 
 from gateway.cli.configuration import configured
 from gateway.cli.failing import FAILURE, MISTAKE, fail
-from gateway.settings import Settings
+from gateway.settings import Settings, Ticket, ticket
+from gateway.settings.identity_checks import is_loopback
 
 T = TypeVar("T")
 
@@ -19,12 +20,21 @@ AddressOption = Annotated[
     str | None,
     typer.Option(
         "--address",
-        help="HOST:PORT of a gateway that is running; otherwise one is started.",
+        help="HOST:PORT of a gateway that is running, grpcs://HOST:PORT for TLS; "
+        "otherwise one is started. RERANK_GATEWAY_KEY holds the key to show, and "
+        "RERANK_GATEWAY_CA a PEM file of authorities to trust.",
         show_default=False,
     ),
 ]
 
-_USERS_MISTAKES = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+_NOTHING = Ticket("", None)
+_SECURE = "grpcs://"
+_USERS_MISTAKES = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+)
 
 
 def asked(
@@ -43,7 +53,7 @@ def asked(
         searches: It needs collections; without them a gateway of our own starts sooner.
 
     """
-    settings = None if address else configured(config, address="127.0.0.1:0")
+    settings = None if address else configured(config).private
     if settings and not searches:
         settings = settings.reranking_only
 
@@ -68,11 +78,43 @@ async def _channel(
 
         async with (
             gateway(settings, EventLog()) as running,
-            _channel(None, running.address) as channel,
+            _open(running.address, _NOTHING) as channel,
         ):
             yield channel
         return
-    async with grpc.aio.insecure_channel(
-        address, options=[("grpc.max_receive_message_length", -1)]
-    ) as channel:
+    async with _open(address, ticket()) as channel:
         yield channel
+
+
+def _open(address: str, shown: Ticket) -> grpc.aio.Channel:
+    """Connect, and show the key that there is with each call.
+
+    Nobody on the way is to read it: without TLS it goes to this machine alone.
+    """
+    options = [("grpc.max_receive_message_length", -1)]
+    place = address.removeprefix(_SECURE)
+    credentials: grpc.ChannelCredentials | None = None
+    if place != address:
+        credentials = grpc.ssl_channel_credentials(_authorities(shown.authorities))
+    elif shown.key:
+        if not is_loopback(place.rpartition(":")[0].strip("[]")):
+            fail(
+                f"RERANK_GATEWAY_KEY is sent over TLS alone: {_SECURE}{place}", MISTAKE
+            )
+        credentials = grpc.local_channel_credentials()
+    if credentials is None:
+        return grpc.aio.insecure_channel(place, options)
+    if shown.key:
+        credentials = grpc.composite_channel_credentials(
+            credentials, grpc.access_token_call_credentials(shown.key)
+        )
+    return grpc.aio.secure_channel(place, credentials, options)
+
+
+def _authorities(file: Path | None) -> bytes | None:
+    if file is None:
+        return None
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        fail(f"RERANK_GATEWAY_CA: cannot read {file}: {error.strerror}", MISTAKE)

@@ -16,6 +16,7 @@ from gateway.cli.worker import loop_factory, settle_memory
 from gateway.concurrency import ended
 from gateway.events import Emit, Reloaded, each_of
 from gateway.settings import Settings, load
+from gateway.settings.identity_checks import exposures
 
 _log = logging.getLogger("gateway")
 
@@ -58,9 +59,11 @@ def serve(
     )
     settings = source.first()
     ignore_until_it_serves()
+    from gateway.identity.certificates import CertificateError
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
     from gateway.logs.audit import CannotWrite, audit
+    from gateway.settings.credentials import WrongKeysError
     from gateway.workers.cores import can_share_a_port, workers_by_default
     from gateway.workers.supervising import CannotServe
 
@@ -74,7 +77,13 @@ def serve(
                     runner.run(_serve(source, settings, noted))
             else:
                 asyncio.run(_supervise(source, settings, count, noted))
-    except (AddressError, CannotServe, CannotWrite) as error:
+    except (
+        AddressError,
+        CannotServe,
+        CannotWrite,
+        CertificateError,
+        WrongKeysError,
+    ) as error:
         fail(str(error))
 
 
@@ -127,7 +136,7 @@ async def _supervise(source: Source, began: Settings, count: int, noted: Emit) -
             metrics = Metrics()
             workers = Workers(settings, count=count, departed=metrics.departed)
             metrics_address = await parts.enter_async_context(
-                metrics.shown(settings.telemetry.metrics_address, of=workers)
+                metrics.shown(settings, of=workers)
             )
         else:
             workers = Workers(settings, count=count)
@@ -189,10 +198,15 @@ def _listening(
     )
     several = f", {workers} workers" if workers > 1 else ""
     _log.info("listening on %s, routes: %s%s", address, routes, several)
+    tls = settings.tls
     if http_address:
-        _log.info("the APIs of vendors at http://%s", http_address)
+        scheme = "https" if tls.serves("http") else "http"
+        _log.info("the APIs of vendors at %s://%s", scheme, http_address)
     if metrics_address:
-        _log.info("metrics at http://%s/metrics", metrics_address)
+        scheme = "https" if tls.serves("metrics") else "http"
+        _log.info("metrics at %s://%s/metrics", scheme, metrics_address)
+    for warning in exposures(settings):
+        _log.warning(warning)
 
 
 def _stopping(settings: Settings) -> None:

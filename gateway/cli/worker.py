@@ -74,8 +74,10 @@ def settle_memory() -> None:
 
 async def _serve(start: "Start", parent: socket.socket, noted: Emit) -> int:
     from gateway.compose import gateway
+    from gateway.identity.certificates import CertificateError
     from gateway.listening import AddressError
     from gateway.logs import EventLog
+    from gateway.settings.credentials import WrongKeysError
     from gateway.siblings import Siblings
     from gateway.workers.following import Following
     from gateway.workers.link import LinkEnded, linked
@@ -120,7 +122,7 @@ async def _serve(start: "Start", parent: socket.socket, noted: Emit) -> int:
                 numbers = await running.numbers()
                 with suppress(LinkEnded, TimeoutError):
                     await link.ask("last numbers", numbers, within_s=_SERVING_S)
-        except AddressError as error:
+        except (AddressError, CertificateError, WrongKeysError) as error:
             with suppress(LinkEnded, TimeoutError):
                 await link.ask("cannot serve", str(error), within_s=_SERVING_S)
             return 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from gateway.compose.identity import entrance
 from gateway.compose.lasting import Lasting
 from gateway.compose.memories import NO_MEMORIES
 from gateway.compose.reloading import Changing, expect
@@ -78,15 +79,22 @@ async def gateway(
             check_free(settings.http.address)
     watch = Watch()
     async with AsyncExitStack() as parts:
-        # Last to end: it tells of the end of all the others.
+        # Before anything is opened: who must not be let in must not wait for it either.
+        door, other_keys = await entrance(settings, parts)
+        # Last to end but that: it tells of the end of all the others.
         told = await parts.enter_async_context(
-            telemetry(settings.telemetry, siblings=siblings)
+            telemetry(
+                settings.telemetry,
+                siblings=siblings,
+                secure=door.metrics.context() if door.metrics else None,
+            )
         )
         tell = each_of(watch, emit, *told.listeners)
         lasting = Lasting(
             told=told,
             tell=tell,
             watch=watch,
+            entrance=door,
             retriever=await retriever(settings.retrieval, parts),
             siblings=siblings,
             chance=Random(),  # noqa: S311 - for pauses, no secrets
@@ -95,6 +103,7 @@ async def gateway(
             settings=settings.server,
             observer=told.observer,
             emit=tell,
+            entrance=door,
             siblings=siblings,
             http=settings.http,
         )
@@ -113,8 +122,8 @@ async def gateway(
             http_address=server.http_address,
             metrics_address=told.metrics_address,
             numbers=told.instruments.numbers,
-            # What else a reload replaces, such as the keys of callers, is added here.
-            prepare=all_or_nothing(changing.prepare),
+            # What else a reload replaces is added here.
+            prepare=all_or_nothing(other_keys, changing.prepare),
             tell=tell,
             count=each_of(*told.listeners),
             current=current,

@@ -1,5 +1,6 @@
 """The HTTP faces of one gateway, if it has any."""
 
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 
@@ -10,15 +11,18 @@ from gateway.faces.looking import Looking
 from gateway.faces.openapi import document
 from gateway.faces.paths import Paths
 from gateway.faces.reranks import Routes
+from gateway.identity.entrance import Entrance
+from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting
 from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.requests import Limits
-from gateway.settings import ServerSettings, Settings
+from gateway.settings import RouteSettings, ServerSettings, Settings
 
 
 def faces(
     settings: Settings,
     inspecting: Inspecting,
+    entrance: Entrance,
     handlers: Handlers,
     in_process: InProcess,
 ) -> Paths | None:
@@ -27,6 +31,7 @@ def faces(
     Args:
         settings: Of this process.
         inspecting: Knows the backends.
+        entrance: Whom they let in.
         handlers: Of all services.
         in_process: The way to them.
 
@@ -36,6 +41,14 @@ def faces(
         return None
     limits = limits_of(server)
     ours = version("rerank-gateway")
+    routes: Mapping[str, RouteSettings] = settings.routes
+    if entrance.identify:
+        routes = PermittedRoutes(routes)
+
+    def asked_first() -> str:
+        default = routes.get(DEFAULT_ROUTE)
+        return default.backends[0] if default else ""
+
     return assembled(
         handlers=handlers,
         exchanges=Exchanges(
@@ -46,7 +59,7 @@ def faces(
             ),
         ),
         routes=Routes(
-            names=frozenset(settings.routes),
+            names=routes,
             bounded=frozenset(
                 name
                 for name, route in settings.routes.items()
@@ -62,7 +75,8 @@ def faces(
             max_calls=server.max_calls,
             version=ours,
             describe=partial(document, version=ours, limits=limits),
-            asked_first=settings.routes[DEFAULT_ROUTE].backends[0],
+            entrance=entrance,
+            asked_first=asked_first,
         ),
     )
 

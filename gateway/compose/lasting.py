@@ -8,6 +8,7 @@ from gateway.compose.memories import Memories
 from gateway.compose.stack import Surroundings
 from gateway.departures import Departures
 from gateway.events import CircuitChanged, Emit, Event
+from gateway.identity.entrance import Entrance
 from gateway.inspecting import Watch
 from gateway.reloading.shelf import Shelf
 from gateway.retrieval.embedder import Embedder
@@ -48,6 +49,7 @@ class Lasting:
     told: Running
     tell: Emit
     watch: Watch
+    entrance: Entrance
     retriever: Retriever
     siblings: Siblings
     chance: Random

@@ -31,6 +31,7 @@ def rerank_routes(
             passages=(
                 route.max_passages if route.long_documents == "max_passage" else 0
             ),
+            shares_cache=route.share_cache,
             takes_partial=route.on_deadline == "partial",
         )
         for name, route in settings.routes.items()

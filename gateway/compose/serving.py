@@ -12,6 +12,7 @@ from gateway.compose.embedder import embedder
 from gateway.compose.faces import faces, limits_of
 from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
+from gateway.compose.identity import permitted
 from gateway.compose.lasting import Lasting, Part
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import Memories, memories
@@ -19,13 +20,14 @@ from gateway.compose.routes import rerank_routes, search_routes
 from gateway.compose.services import services
 from gateway.compose.stack import Surroundings
 from gateway.faces.listener import Answer
+from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting
 from gateway.layers.process_memory import ProcessMemory
-from gateway.reranking import Reranking, Reserve
+from gateway.reranking import Reranking, Reserve, Route
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.embedders.refusing import RefusingEmbedder
 from gateway.rpc.assembling import Bounds, Services, UseCases, assembled
-from gateway.searching import Searching
+from gateway.searching import Searching, SearchRoute
 from gateway.searching.finding import Finding
 from gateway.server import Server
 from gateway.settings import LOCAL, BackendSettings, Settings
@@ -96,8 +98,14 @@ async def serving(
         least_s=settings.server.reserve_least_s,
     )
     observer = lasting.told.observer
+    routes: Mapping[str, Route] = rerank_routes(settings, backends)
+    for_search: Mapping[str, SearchRoute] = search_routes(settings, backends)
+    collections = lasting.retriever
+    if lasting.entrance.identify:
+        routes, for_search = PermittedRoutes(routes), PermittedRoutes(for_search)
+        collections = permitted(collections)
     reranking = Reranking(
-        routes=rerank_routes(settings, backends),
+        routes=routes,
         reserve=reserve,
         observer=observer,
         departures=lasting.departures,
@@ -110,16 +118,16 @@ async def serving(
     use_cases = UseCases(
         reranking=reranking,
         searching=Searching(
-            retriever=lasting.retriever,
-            finding=Finding(retriever=lasting.retriever, embedder=vectors),
+            retriever=collections,
+            finding=Finding(retriever=collections, embedder=vectors),
             reranking=reranking,
-            routes=search_routes(settings, backends),
+            routes=for_search,
             reserve=reserve,
             timeout_s=settings.retrieval.timeout_s,
             observer=observer,
         ),
         storing=Storing(
-            retriever=lasting.retriever,
+            retriever=collections,
             embedder=vectors,
             limits=StoringLimits(max_document_bytes=settings.server.max_document_bytes),
             embed_timeout_s=settings.embedder.import_timeout_s,
@@ -145,7 +153,9 @@ async def serving(
     return Serving(
         settings=settings,
         services=made,
-        http=faces(settings, inspecting, made.handlers, server.in_process),
+        http=faces(
+            settings, inspecting, lasting.entrance, made.handlers, server.in_process
+        ),
         backends=running,
         memories=remembering,
         embedder=vectors,

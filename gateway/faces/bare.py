@@ -10,13 +10,19 @@ from time import time
 from typing import Any
 from uuid import uuid4
 
+from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from gateway.faces import cohere, jina
 from gateway.faces.documents import from_texts_or_objects
 from gateway.faces.face import Asked, Face
 from gateway.faces.refusal import Refusal
-from gateway.faces.shape import AtLeastNone, RerankBody, TextOrObject
+from gateway.faces.shape import (
+    TEXT_UNLESS_NAMED,
+    AtLeastNone,
+    RerankBody,
+    TextOrAnyObject,
+)
 from gateway.faces.tei import TEI
 from gateway.faces.voyage import VOYAGE
 from gateway.rpc.violations import Violations
@@ -26,7 +32,9 @@ from rerank.v1 import rerank_service_pb2
 class Body(RerankBody):
     """A request that may be of several vendors."""
 
-    documents: list[TextOrObject]
+    model_config = ConfigDict(json_schema_extra=TEXT_UNLESS_NAMED)
+
+    documents: list[TextOrAnyObject]
     model: str | None = None
     top_n: AtLeastNone | None = None
     """0 is all, as with vLLM."""

@@ -9,7 +9,14 @@ from typing_extensions import TypedDict
 from gateway.faces.documents import as_object, from_texts, from_texts_or_objects
 from gateway.faces.face import Asked, Face
 from gateway.faces.refusal import MISSHAPEN, Refusal
-from gateway.faces.shape import WHOLE, AtLeastOne, RerankBody, TextOrObject, Whole
+from gateway.faces.shape import (
+    TEXT_UNLESS_NAMED,
+    WHOLE,
+    AtLeastOne,
+    RerankBody,
+    TextOrAnyObject,
+    Whole,
+)
 from gateway.rpc.violations import Violations
 from rerank.v1 import rerank_service_pb2
 
@@ -17,7 +24,9 @@ from rerank.v1 import rerank_service_pb2
 class V1Body(RerankBody):
     """A request to `/v1/rerank`."""
 
-    documents: list[TextOrObject]
+    model_config = ConfigDict(json_schema_extra=TEXT_UNLESS_NAMED)
+
+    documents: list[TextOrAnyObject]
     model: str | None = None
     top_n: AtLeastOne | None = None
     rank_fields: list[str] | None = None

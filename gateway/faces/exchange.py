@@ -10,7 +10,7 @@ from aiohttp import web
 from grpc.aio import AbortError
 
 from gateway.errors import InvalidRequest, Violation
-from gateway.faces.headers import Wishes, truth_of_failure, wishes
+from gateway.faces.headers import CHALLENGE, Wishes, truth_of_failure, wishes
 from gateway.faces.incoming import JSON, Unserved, body_of, metadata_of, sender_of
 from gateway.faces.refusal import Refusal, read_refusal
 from gateway.rpc.handlers import Handler
@@ -191,6 +191,8 @@ def _response(
             response.headers.add(name, value)
     if refusal and refusal.execution:
         response.headers.update(truth_of_failure(refusal.execution))
+    if refusal and refusal.code is grpc.StatusCode.UNAUTHENTICATED:
+        response.headers.update(CHALLENGE)
     if refusal and refusal.retry_after:
         response.headers["Retry-After"] = refusal.retry_after
     return response

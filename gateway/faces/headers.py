@@ -14,6 +14,9 @@ GRPC_TIMEOUT = "grpc-timeout"
 ROUTE = "x-rerank-route"
 FAILURE_POLICY = "x-failure-policy"
 
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+"""What a 401 has to say: how a caller proves who it is."""
+
 _POLICIES = {"keep_order": True, "error": False}
 _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _GRPC_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}

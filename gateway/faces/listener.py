@@ -7,6 +7,7 @@ call whose caller has left.
 import asyncio
 import logging
 import socket
+import ssl
 import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -27,6 +28,7 @@ _MAX_HEADERS = 100
 _LINGERING_S = 1.0
 """How long more is read from a caller whose body was refused, so that it reads why."""
 _CLOSING_S = 0.2
+_HANDSHAKE_S = 10.0
 
 
 class Listener:
@@ -45,13 +47,23 @@ class Listener:
         self._connections: _Connections | None = None
         self._listening: asyncio.Server | None = None
 
-    async def start(self, place: socket.socket) -> None:
-        """Listen on a socket, which belongs to this from now on."""
+    async def start(self, place: socket.socket, secure: ssl.SSLContext | None) -> None:
+        """Listen on a socket, which belongs to this from now on.
+
+        Args:
+            place: Bound already.
+            secure: What handshakes go by; None: no TLS.
+
+        """
         self._connections = _Connections(
             self._counted, idle_timeout_s=self._idle_timeout_s
         )
         self._listening = await asyncio.get_running_loop().create_server(
-            self._connections, sock=place
+            self._connections,
+            sock=place,
+            ssl=secure,
+            ssl_handshake_timeout=_HANDSHAKE_S if secure else None,
+            ssl_shutdown_timeout=_CLOSING_S if secure else None,
         )
 
     async def stop(self, *, grace_s: float) -> None:

@@ -1,15 +1,23 @@
-"""What can be looked at: health, and what TEI tells of itself."""
+"""What can be looked at: health, the description of the faces, and what TEI tells of itself."""
 
 from collections.abc import Callable, Mapping
+from typing import NotRequired
 
 import orjson
 from aiohttp import web
 from typing_extensions import TypedDict
 
-from gateway.faces import tei
+from gateway.faces import bare, tei
+from gateway.faces.headers import CHALLENGE
+from gateway.faces.incoming import metadata_of
 from gateway.faces.paths import Respond
+from gateway.faces.refusal import Refusal
+from gateway.identity.entrance import Entrance
 from gateway.inspecting import Configured, Inspecting
+from gateway.rpc.refusal import CREDENTIALS_REQUIRED
 from gateway.rpc.requests import Limits
+
+_UNKNOWN = Refusal(code=CREDENTIALS_REQUIRED.code, message=CREDENTIALS_REQUIRED.message)
 
 
 class BackendHealth(TypedDict):
@@ -24,7 +32,8 @@ class Health(TypedDict):
     """That calls are answered, as they are with every backend down, and how those are."""
 
     status: str
-    backends: list[BackendHealth]
+    backends: NotRequired[list[BackendHealth]]
+    """For those alone who may ask for them."""
 
 
 class Looking:
@@ -35,8 +44,10 @@ class Looking:
         limits: How much a request may bring.
         max_calls: At once.
         version: Of the gateway.
-        asked_first: The backend that the default route asks first.
+        asked_first: Names the backend that the default route asks first; empty: there is
+            no such route for the caller.
         describe: Gives the description of all faces.
+        entrance: Whom it lets look.
 
     """
 
@@ -47,8 +58,9 @@ class Looking:
         limits: Limits,
         max_calls: int,
         version: str,
-        asked_first: str,
+        asked_first: Callable[[], str],
         describe: Callable[[], object],
+        entrance: Entrance,
     ) -> None:
         self._inspecting = inspecting
         self._limits = limits
@@ -56,20 +68,42 @@ class Looking:
         self._version = version
         self._asked_first = asked_first
         self._describe = describe
+        self._entrance = entrance
         self._description = b""
 
     def places(self) -> Mapping[str, Respond]:
         """Give what answers, by path."""
         return {
-            "/health": self.health,
-            "/tei/health": self.health,
-            "/info": self.info,
-            "/tei/info": self.info,
-            "/openapi.json": self.openapi,
+            "/health": self._where_open("health", self.health),
+            "/tei/health": self._where_open("health", self.health),
+            "/info": self._where_open("info", self.info),
+            "/tei/info": self._where_open("info", self.info),
+            "/openapi.json": self._where_open("openapi", self.openapi),
         }
 
-    async def health(self, _: web.BaseRequest) -> web.Response:
-        """Say how it is."""
+    def _where_open(self, what: str, respond: Respond) -> Respond:
+        """Answer those alone who may look."""
+
+        async def admit(request: web.BaseRequest) -> web.Response:
+            if await self._entrance.admits(what, metadata_of(request.headers)):
+                return await respond(request)
+            said = bare.refuse(_UNKNOWN)
+            return web.Response(
+                body=orjson.dumps(said),
+                status=_UNKNOWN.status_in({}),
+                headers=CHALLENGE,
+                content_type="application/json",
+            )
+
+        return admit
+
+    async def health(self, request: web.BaseRequest) -> web.Response:
+        """Say how it is, and how the backends are to those who may ask for them."""
+        if not await self._entrance.admits_admin(
+            "backends", metadata_of(request.headers)
+        ):
+            alone: Health = {"status": "SERVING"}
+            return _json(alone)
         backends: list[BackendHealth] = [
             {
                 "name": each.configured.name,
@@ -96,7 +130,7 @@ class Looking:
         }
         return _json(
             tei.info(
-                model=models.get(self._asked_first, ""),
+                model=models.get(self._asked_first(), ""),
                 max_documents=self._limits.max_documents,
                 max_calls=self._max_calls,
                 version=self._version,

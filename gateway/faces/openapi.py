@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.descriptor import MethodDescriptor
 from pydantic import TypeAdapter
 
-from gateway.faces import connect
+from gateway.faces import bare, connect
 from gateway.faces.face import Face
 from gateway.faces.headers import (
     CONNECT_TIMEOUT,
@@ -32,6 +32,8 @@ headers tell of, and for a blank document."""
 
 _REFUSALS = {
     400: "The body is no JSON, or the request is not valid.",
+    401: "The gateway asks for credentials, and the call has none that are right.",
+    403: "The credentials do not allow this call.",
     404: "There is no such route, or no such thing.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
@@ -45,7 +47,8 @@ _REFUSALS = {
     504: "The deadline left no time for an answer.",
 }
 _REFUSALS_OF_RPCS = {
-    **{status: _REFUSALS[status] for status in (400, 404, 408, 413, 415, 417)},
+    **{status: _REFUSALS[status] for status in (400, 401, 403, 404, 408)},
+    **{status: _REFUSALS[status] for status in (413, 415, 417)},
     409: "It is there already.",
     **{status: _REFUSALS[status] for status in (429, 500, 503, 504)},
 }
@@ -97,7 +100,8 @@ def document(*, version: str, limits: Limits) -> dict[str, Any]:
         paths[connect.path_of(method)] = {"post": _rpc(method, messages, shapes)}
     for path, kind in _LOOKED_AT.items():
         said = shapes.of(kind, "") if kind else {"type": "object"}
-        paths[path] = {"get": _look(path, said)}
+        error = shapes.of(bare.Error, _prefix(bare.BARE))
+        paths[path] = {"get": _look(path, said, error)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,7 +110,12 @@ def document(*, version: str, limits: Limits) -> dict[str, Any]:
             "description": _ABOUT,
         },
         "paths": paths,
-        "components": {"schemas": {**shapes.found, **messages.found}},
+        # Whether credentials are asked for is a matter of the configuration.
+        "security": [{}, {"bearer": []}],
+        "components": {
+            "schemas": {**shapes.found, **messages.found},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
@@ -202,14 +211,18 @@ def _rpc(
     }
 
 
-def _look(path: str, said: Schema) -> dict[str, Any]:
+def _look(path: str, said: Schema, error: Schema) -> dict[str, Any]:
     return {
         "operationId": f"look{path.replace('/', '-').replace('.', '-')}",
         "responses": {
             "200": {
                 "description": "What there is to say.",
                 "content": {JSON: {"schema": said}},
-            }
+            },
+            "401": {
+                "description": _REFUSALS[401],
+                "content": {JSON: {"schema": error}},
+            },
         },
     }
 

@@ -1,6 +1,6 @@
 """A vendor's request to rerank, served as a call of `rerank.v1.RerankService/Rerank`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,8 @@ FaceOf = Callable[[Mapping[str, Any]], Face]
 class Routes:
     """What faces know of the configuration."""
 
-    names: frozenset[str]
-    """A `model` that is one of these is taken for it."""
+    names: Container[str]
+    """Those that the caller may use: a `model` that is one of these is taken for it."""
     bounded: frozenset[str]
     """Those that say themselves how many documents are scored."""
     keep_order: bool

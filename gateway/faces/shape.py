@@ -51,21 +51,44 @@ def _shallow(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     raise ValueError(message)
 
 
+_OBJECT_WITH_TEXT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+}
+
 TextOrObject = (
     str
     | Annotated[
         dict[str, JsonValue],
         AfterValidator(_shallow),
-        WithJsonSchema(
-            {
-                "type": "object",
-                "properties": {"text": {"type": "string"}},
-                "required": ["text"],
-            }
-        ),
+        WithJsonSchema(_OBJECT_WITH_TEXT),
     ]
 )
-"""An object has a `text`, unless the request says which of its fields are read."""
+"""An object has a `text`."""
+
+TextOrAnyObject = (
+    str
+    | Annotated[
+        dict[str, JsonValue],
+        AfterValidator(_shallow),
+        WithJsonSchema({"type": "object"}),
+    ]
+)
+"""The same, unless the request says which of its fields are read."""
+
+TEXT_UNLESS_NAMED: dict[str, Any] = {
+    "if": {
+        "properties": {"rank_fields": {"type": "array", "minItems": 1}},
+        "required": ["rank_fields"],
+    },
+    "else": {
+        "properties": {
+            "documents": {"items": {"anyOf": [{"type": "string"}, _OBJECT_WITH_TEXT]}}
+        }
+    },
+}
+"""That, for the description of a request."""
 
 _WORDS = {
     "missing": "is required",

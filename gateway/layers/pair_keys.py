@@ -98,6 +98,7 @@ class PairKeys:
         start.update(
             _joined(
                 (
+                    _bytes(request.scope),
                     _bytes(judge.model),
                     _bytes(judge.revision),
                     _bytes(request.instruction),

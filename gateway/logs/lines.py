@@ -58,7 +58,8 @@ class CallLine(Told):
         call = self.call
         name = call.method.rpartition("/")[2]
         over = f" over {call.face}" if call.face else ""
-        words = f"{name}{over} {call.status} in {call.duration_s:.3f} s"
+        of = f" of {call.tenant}" if call.tenant else ""
+        words = f"{name}{of}{over} {call.status} in {call.duration_s:.3f} s"
         if call.requests:
             return (
                 f"{words}: {call.requests} requests, {call.refused} refused, "
@@ -97,6 +98,8 @@ class CallLine(Told):
         }
         if call.face:
             fields["face"] = call.face
+        if call.tenant:
+            fields["tenant"] = call.tenant
         if call.requests:
             for name in ("requests", "refused", "fell_back", "fallback"):
                 fields[name] = getattr(call, name)

@@ -46,6 +46,11 @@ def at_once(apply: Callable[[], None]) -> Change:
     return Change(apply, _nothing)
 
 
+async def no_change(_: Settings) -> Change:
+    """Prepare nothing: what other settings want of this waits for the next start."""
+    return at_once(lambda: None)
+
+
 def all_or_nothing(*each: Prepare) -> Prepare:
     """Prepare several as one: they are applied in this order, in one moment."""
 

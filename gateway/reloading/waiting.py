@@ -12,6 +12,7 @@ RELOADED: Final[Mapping[str, frozenset[str]]] = {
     "backends": _ALL,
     "cache": _ALL,
     "embedder": _ALL,
+    "identity": frozenset({"keys"}),
     "retrieval": frozenset({"timeout_s"}),
     "http": frozenset({"body_timeout_s", "on_fallback"}),
     "server": frozenset(

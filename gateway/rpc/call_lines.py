@@ -81,6 +81,7 @@ def call_ended(
     response: object = None,
     *,
     face: str = "",
+    tenant: str = "",
 ) -> CallEnded:
     """Tell of a call that is over.
 
@@ -90,6 +91,7 @@ def call_ended(
         duration_s: How long it took.
         response: As `last_of` gives it; None: the caller got none.
         face: Whose API the caller speaks; empty: gRPC.
+        tenant: Who called, as its credentials prove.
 
     """
     if isinstance(response, Batch):
@@ -97,6 +99,7 @@ def call_ended(
             method,
             status,
             duration_s,
+            tenant=tenant,
             fallback=response.fell_back > 0,
             requests=response.requests,
             refused=response.refused,
@@ -105,7 +108,7 @@ def call_ended(
         )
     answer = answer_in(response)
     if answer is None:
-        return CallEnded(method, status, duration_s, face=face)
+        return CallEnded(method, status, duration_s, face=face, tenant=tenant)
     execution = answer.execution
     scored = execution.scored_count
     # Where no rerank is wanted, it need not be the name of a route that there is.
@@ -115,6 +118,7 @@ def call_ended(
         status,
         duration_s,
         face=face,
+        tenant=tenant,
         outcome=OUTCOMES.get(execution.outcome, ""),
         search_method=answer.search_method,
         fallback=answer.fallback_triggered,

@@ -1,6 +1,7 @@
-"""Who makes a call: what it says of itself, else where it comes from.
+"""Whose share of what is scarce a call uses: of its tenant, where that is proven.
 
-For a fair share of what is scarce, and for nothing that needs proof: nobody checks it.
+Otherwise of whom it says it is from, else of where it comes from: nobody checks either, and
+nothing that needs proof goes by them.
 """
 
 import re
@@ -8,6 +9,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from grpc.aio import ServicerContext
+
+from gateway.identity.caller import caller
 
 _METADATA = "x-rerank-caller"
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -17,10 +20,13 @@ _WITH_PORT = ("ipv4", "ipv6")
 def caller_of(context: "ServicerContext[Any, Any]") -> str:
     """Name the caller of a call.
 
-    The metadata `x-rerank-caller`, 1 to 64 characters of `A-Za-z0-9_.:-`; where there is
-    none, or another text, the peer without its port, such as `ipv4:127.0.0.1`. Of several
-    the first one counts.
+    The tenant whose credentials it showed. Where none are asked for, the metadata
+    `x-rerank-caller`, 1 to 64 characters of `A-Za-z0-9_.:-`; where there is none, or
+    another text, the peer without its port, such as `ipv4:127.0.0.1`. Of several the
+    first one counts.
     """
+    if tenant := caller.get().tenant:
+        return tenant
     for key, value in context.invocation_metadata() or ():
         if key == _METADATA:
             if isinstance(value, str) and _NAME.fullmatch(value):

@@ -15,6 +15,7 @@ import grpc
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 
 from gateway.events import Emit
+from gateway.identity.caller import caller
 from gateway.observing import Answering, Call, CallEnd, Observer, trace_id
 from gateway.rpc.call_lines import call_ended, last_of
 from gateway.rpc.debugging import METADATA as DEBUG
@@ -93,6 +94,7 @@ class Calls(ServerInterceptor):
                     streams=handler.response_streaming,
                     debug=debug,
                     face=details.face if isinstance(details, Details) else "",
+                    tenant=caller.get().tenant,
                 ),
                 context,
                 began=began,
@@ -160,6 +162,7 @@ class _Watched:
                 duration_s,
                 self._last,
                 face=self._call.face,
+                tenant=self._call.tenant,
             )
         )
         self._watching.ended(CallEnd(status, duration_s))

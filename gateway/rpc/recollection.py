@@ -60,22 +60,29 @@ class Key:
 
     Args:
         request: As it came.
+        scope: Who may be given its answer; requests of others are others.
 
     """
 
-    __slots__ = ("_request", "_whole", "ends")
+    __slots__ = ("_request", "_scope", "_whole", "ends")
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, scope: bytes = b"") -> None:
         self._request = request
+        self._scope = scope
         self._whole = b""
-        self.ends = hash((len(request), request[:_END_BYTES], request[-_END_BYTES:]))
+        self.ends = hash(
+            (scope, len(request), request[:_END_BYTES], request[-_END_BYTES:])
+        )
         """The same for equal requests, and seldom for others."""
 
     @property
     def whole(self) -> bytes:
         """Its name."""
         if not self._whole:
-            self._whole = sha256(self._request).digest()
+            # Its length first, or a scope could go on in what is asked.
+            whole = sha256(len(self._scope).to_bytes(4, "big") + self._scope)
+            whole.update(self._request)
+            self._whole = whole.digest()
         return self._whole
 
 
@@ -110,9 +117,15 @@ class Recollection:
     def __init__(self, *, max_bytes: int) -> None:
         self._known = _Answers(max_bytes)
 
-    def key(self, request: bytes) -> "Key | None":
-        """Name a request; None: no answer is remembered."""
-        return Key(request) if self._known.maxsize else None
+    def key(self, request: bytes, *, scope: bytes = b"") -> "Key | None":
+        """Name a request; None: no answer is remembered.
+
+        Args:
+            request: As it came.
+            scope: Who may be given the answer, besides whoever asked.
+
+        """
+        return Key(request, scope) if self._known.maxsize else None
 
     def recall(
         self,

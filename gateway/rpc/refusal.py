@@ -55,6 +55,20 @@ INTERNAL = Refusal(
 )
 """A bug of ours: it says nothing about its cause."""
 
+CREDENTIALS_REQUIRED = Refusal(
+    code=grpc.StatusCode.UNAUTHENTICATED,
+    message="valid credentials are required",
+    reason=error_reason_pb2.ERROR_REASON_CREDENTIALS_REQUIRED,
+)
+"""For all whose caller is not known: it does not say what is wrong with what they show."""
+
+PERMISSION_DENIED = Refusal(
+    code=grpc.StatusCode.PERMISSION_DENIED,
+    message="these credentials do not allow this call",
+    reason=error_reason_pb2.ERROR_REASON_PERMISSION_DENIED,
+)
+"""For callers that are known, and not for what they ask."""
+
 
 def to_refusal(error: GatewayError) -> Refusal:
     """Give what an error of a call is to its caller."""

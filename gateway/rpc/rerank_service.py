@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from grpc.aio import ServicerContext
 
 from gateway.contract import Rerank, Reranked
+from gateway.identity.caller import caller
 from gateway.observing import Observer, trace_id
 from gateway.reranking import Reranking
 from gateway.rpc.callers import caller_of
@@ -58,7 +59,7 @@ class RerankService:
         if trace_id.get() or asks_for_debug(tuple(context.invocation_metadata() or ())):
             key = None
         else:
-            key = self._answers.key(data)
+            key = self._answers.key(data, scope=caller.get().scope)
             recalled = self._answers.recall(
                 key,
                 duration_s=lambda: time.perf_counter() - began,

@@ -2,6 +2,7 @@
 
 from gateway.settings.checks import SettingsError, checked
 from gateway.settings.http import HttpSettings
+from gateway.settings.identity import IdentitySettings, TlsSettings
 from gateway.settings.models import (
     LOCAL,
     BackendSettings,
@@ -12,7 +13,7 @@ from gateway.settings.models import (
     Settings,
 )
 from gateway.settings.server import ServerSettings
-from gateway.settings.sources import files, load
+from gateway.settings.sources import Ticket, files, load, ticket
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "EmbedderSettings",
     "Export",
     "HttpSettings",
+    "IdentitySettings",
     "LogSettings",
     "RetrievalSettings",
     "RouteSettings",
@@ -29,7 +31,10 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TelemetrySettings",
+    "Ticket",
+    "TlsSettings",
     "checked",
     "files",
     "load",
+    "ticket",
 ]

@@ -1,17 +1,22 @@
 """Check a configuration as a whole, and name every problem with its path."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from gateway.backends.dialect import Traits
 from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.backends.endpoint import locate, locate_grpc
 from gateway.ranking.normalize import Scale
 from gateway.settings.http import HttpSettings
+from gateway.settings.identity import IdentitySettings, TlsSettings
+from gateway.settings.identity_checks import (
+    exposure_problems,
+    identity_problems,
+    tls_problems,
+)
 from gateway.settings.models import (
     EMBEDDER,
     LOCAL,
@@ -25,6 +30,7 @@ from gateway.settings.models import (
 from gateway.settings.server import ServerSettings, host_and_port
 from gateway.settings.service_checks import cache_problems, embedder_problems
 from gateway.settings.telemetry import TelemetrySettings
+from gateway.settings.words import in_words
 
 _DEFAULT_ROUTE = "default"
 # Filled in by us; a configuration that names them would bypass what they stand for.
@@ -40,6 +46,8 @@ _REMOTE_ONLY = (
     "propagate",
 )
 _LARGEST_PORT = 65535
+# Where one of these is wrong, it is not known whom the gateway would let in.
+_DECIDE_WHO = ("server", "http", "tls", "identity", "telemetry")
 _LOCAL_ONLY = ("threads", "max_cache_bytes", "max_tokens", "revision")
 _CROSS_ENCODER_ONLY = ("scale", "max_tokens", "revision")
 _BUILT_IN_ONLY = ("max_cache_bytes",)
@@ -75,12 +83,19 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        problems += [_in_words(each) for each in error.errors()]
+        problems += [in_words(each) for each in error.errors()]
         # What can be checked on its own still is, so that all is said at once.
         settings = _valid_parts(raw)
     problems += _backend_problems(settings)
     problems += _route_problems(raw)
     problems += _address_problems(settings)
+    if not _is_said_of(problems, "tls"):
+        problems += tls_problems(settings.tls)
+    if not _is_said_of(problems, "identity"):
+        known = {_DEFAULT_ROUTE, *_sections(raw, "routes")}
+        problems += identity_problems(settings.identity, known)
+    if not _is_said_of(problems, *_DECIDE_WHO):
+        problems += exposure_problems(settings)
     problems += embedder_problems(settings.embedder)
     problems += cache_problems(settings.cache)
     if problems:
@@ -94,15 +109,9 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     return settings.model_copy(update={"routes": routes, "backends": backends})
 
 
-def _in_words(error: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    words = {
-        "extra_forbidden": "there is no such setting",
-        "missing": "is required",
-        "string_pattern_mismatch": "must match [a-z][a-z0-9_]*",
-    }
-    said: str = words.get(error["type"], error["msg"])
-    return f"{path}: {said[:1].lower()}{said[1:]}"
+def _is_said_of(problems: Sequence[str], *sections: str) -> bool:
+    """Tell whether something is wrong with a section already."""
+    return any(each.startswith(sections) for each in problems)
 
 
 def _sections(raw: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:
@@ -135,6 +144,8 @@ def _valid_parts(raw: Mapping[str, Any]) -> Settings:
     return Settings.model_construct(
         server=_valid(ServerSettings, _section(raw, "server")),
         http=_valid(HttpSettings, _section(raw, "http")),
+        tls=_valid(TlsSettings, _section(raw, "tls")),
+        identity=_valid(IdentitySettings, _section(raw, "identity")),
         routes={
             name: _valid(RouteSettings, section)
             for name, section in _sections(raw, "routes").items()

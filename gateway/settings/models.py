@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from gateway.ranking.normalize import Scale
 from gateway.settings.http import HttpSettings
+from gateway.settings.identity import IdentitySettings, Name, TlsSettings
 from gateway.settings.section import MIB, Count, Seconds, Section, Share
 from gateway.settings.server import ServerSettings
 from gateway.settings.telemetry import LogSettings, TelemetrySettings
@@ -26,8 +27,6 @@ NO_ENGINE = "none"
 """The engine that is none: only Rerank is served."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class RouteSettings(Section):
@@ -52,6 +51,9 @@ class RouteSettings(Section):
     """`max_passage`: split, and score by the best passage; for pointwise models."""
     max_passages: Annotated[int, Field(ge=1, le=1000)] = 8
     """Of one document, where they are split."""
+    share_cache: bool = False
+    """Whether tenants share what is remembered of its scores. What one of them asked is never
+    shown to another, but how fast an answer comes tells that somebody asked the same."""
     on_deadline: Literal["fail", "partial"] = "fail"
     """`partial`: if a request had to be split and its time is over with the first parts
     scored, these are ranked, and the rest stands below in its own order."""
@@ -240,6 +242,8 @@ class Settings(Section):
 
     server: ServerSettings = ServerSettings()
     http: HttpSettings = HttpSettings()
+    tls: TlsSettings = TlsSettings()
+    identity: IdentitySettings = IdentitySettings()
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     backends: dict[Name, BackendSettings] = Field(default_factory=dict)
     cache: CacheSettings = CacheSettings()
@@ -247,6 +251,19 @@ class Settings(Section):
     embedder: EmbedderSettings = EmbedderSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     logs: LogSettings = LogSettings()
+
+    @property
+    def private(self) -> "Settings":
+        """The same for whoever started it alone: on loopback, and nothing beside gRPC."""
+        return self.model_copy(
+            update={
+                "server": self.server.model_copy(update={"address": "127.0.0.1:0"}),
+                "http": HttpSettings(),
+                "tls": TlsSettings(),
+                "identity": IdentitySettings(),
+                "telemetry": self.telemetry.model_copy(update={"metrics_address": ""}),
+            }
+        )
 
     @property
     def reranking_only(self) -> "Settings":

@@ -23,6 +23,9 @@ class ServerSettings(Section):
 
     address: str = "127.0.0.1:50051"
     """HOST:PORT; loopback only by default. Port 0 takes a free one."""
+    allow_anonymous: bool = False
+    """Whether this address, and that of HTTP, may be reached by others where nobody has to
+    prove who it is (`identity.mode = "none"`, no certificates of callers)."""
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Processes that serve together on this address (Linux only); unset: one per core, and
     per 512 MiB of memory, that they may use. Limits of calls, of queues and of memory are

@@ -6,12 +6,14 @@ Nothing else in the product reads the environment, but `places` beside it.
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
 from gateway.settings.checks import SettingsError, checked
+from gateway.settings.credentials import file_problems
 from gateway.settings.models import (
     BackendSettings,
     CacheSettings,
@@ -22,11 +24,24 @@ from gateway.settings.models import (
 from gateway.settings.places import data_folder
 from gateway.settings.telemetry import from_environment
 
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a command shows to a gateway that is running, and how it knows that one."""
+
+    key: str = field(repr=False)
+    """A key or a token; empty: none."""
+    authorities: Path | None
+    """Whom certificates must come from; None: one of those that all trust."""
+
+
 S = TypeVar("S", BackendSettings, EmbedderSettings)
 
 _PREFIX = "RERANK_GATEWAY__"
 _FILE = "RERANK_GATEWAY_CONFIG"
 _BACKEND = "RERANK_GATEWAY_BACKEND"
+_KEY = "RERANK_GATEWAY_KEY"
+_AUTHORITIES = "RERANK_GATEWAY_CA"
 
 
 def load(
@@ -68,6 +83,7 @@ def load(
         _merge(raw, {"server": {"workers": workers}})
     settings = checked(raw)
     telemetry, problems = from_environment(settings.telemetry, env)
+    problems += tuple(file_problems(settings.tls, settings.identity, settings.routes))
     if problems:
         raise SettingsError(problems)
     return settings.model_copy(
@@ -82,6 +98,18 @@ def load(
             "telemetry": telemetry,
         }
     )
+
+
+def ticket(environ: Mapping[str, str] | None = None) -> Ticket:
+    """Read what a command shows: never an argument, which all users of a machine see.
+
+    Args:
+        environ: Stands in for the process's environment.
+
+    """
+    env = os.environ if environ is None else environ
+    authorities = env.get(_AUTHORITIES, "")
+    return Ticket(env.get(_KEY, "").strip(), Path(authorities) if authorities else None)
 
 
 def files(

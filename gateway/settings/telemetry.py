@@ -5,7 +5,7 @@ Where they go is said by the variables that OpenTelemetry defines for every prog
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -35,7 +35,13 @@ class TelemetrySettings(Section):
 
     metrics_address: str = ""
     """HOST:PORT of an endpoint for Prometheus, `/metrics`; port 0 takes a free one;
-    unset: none."""
+    unset: none. Where others reach it, one of the next two is required, or callers with
+    certificates (`tls.client_auth`)."""
+    metrics_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """The hash of the one key that is shown there, as `rerank-gateway keys create` prints
+    it; a scraper sends `authorization: Bearer KEY`. Unset: none is asked for."""
+    allow_anonymous: bool = False
+    """Whether anybody who reaches it may read it."""
     keep: Literal["all", "notable"] = "all"
     """`notable`: of the sampled traces, send those with a fallback, an error or a slow
     call, and a share of the others. For those without a collector that does it."""

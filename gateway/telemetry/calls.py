@@ -97,6 +97,7 @@ class CallWatch:
                 semconv.RPC_METHOD: method,
                 **({semconv.DEBUG: True} if self._call.debug else {}),
                 **_over(self._call.face),
+                **_of(self._call.tenant),
             },
         )
         self._before = current.get()
@@ -188,6 +189,11 @@ class CallWatch:
 def _over(face: str) -> dict[str, str]:
     """Say what the caller speaks."""
     return {semconv.FACE: face} if face else {semconv.RPC_SYSTEM: semconv.GRPC}
+
+
+def _of(tenant: str) -> dict[str, str]:
+    """Say who called, as far as it is proven."""
+    return {semconv.TENANT: tenant} if tenant else {}
 
 
 current: ContextVar[Asking | None] = ContextVar("call", default=None)

@@ -1,6 +1,7 @@
 """Put telemetry together as the configuration and `OTEL_*` want it, and take it apart."""
 
 import asyncio
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -76,6 +77,7 @@ async def telemetry(
     *,
     ids: IdGenerator | None = None,
     siblings: Siblings = ALONE,
+    secure: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Running]:
     """Listen while the block runs, and send what is left at its end, within 3 s.
 
@@ -86,19 +88,23 @@ async def telemetry(
         ids: Makes the ids of traces and spans; None: at random.
         siblings: The processes that serve together: of several, none has an endpoint for
             Prometheus of its own.
+        secure: What handshakes with that endpoint go by; None: no TLS.
 
     Raises:
         AddressError: The endpoint for Prometheus cannot listen where it should.
 
     """
     with complaints.said_now_and_then():
-        async with _running(settings, ids, siblings) as running:
+        async with _running(settings, ids, siblings, secure) as running:
             yield running
 
 
 @asynccontextmanager
 async def _running(
-    settings: TelemetrySettings, ids: IdGenerator | None, siblings: Siblings
+    settings: TelemetrySettings,
+    ids: IdGenerator | None,
+    siblings: Siblings,
+    secure: ssl.SSLContext | None,
 ) -> AsyncIterator[Running]:
     counts = bool(settings.metrics_address) or settings.metrics.exporter != "none"
     sender = span_exporter(settings.traces)
@@ -154,7 +160,12 @@ async def _running(
         address = ""
         if settings.metrics_address and siblings.count == 1:
             address = await parts.enter_async_context(
-                scrape(instruments.families, settings.metrics_address)
+                scrape(
+                    instruments.families,
+                    settings.metrics_address,
+                    secure=secure,
+                    key_sha256=settings.metrics_sha256,
+                )
             )
         yield Running(
             observer=observer,

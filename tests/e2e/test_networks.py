@@ -166,6 +166,7 @@ async def _gateway(
             "RERANK_GATEWAY__CACHE__MAX_ANSWER_BYTES": "0",
             "RERANK_GATEWAY__SERVER__MIN_PING_INTERVAL_S": "0.5",
             "RERANK_GATEWAY__SERVER__MAX_LAG_S": "60",
+            "RERANK_GATEWAY__SERVER__ALLOW_ANONYMOUS": "true",
             "RERANK_GATEWAY__LOGS__CALLS": "none",
             "SHARED_KEY": "a-secret-that-both-have",
         },

@@ -14,7 +14,13 @@ import grpc
 import httpx
 import pytest
 
-from rerank.v1 import rerank_service_pb2, rerank_service_pb2_grpc
+from gateway.identity.keys import hash_of, new_key
+from rerank.v1 import (
+    backend_service_pb2,
+    backend_service_pb2_grpc,
+    rerank_service_pb2,
+    rerank_service_pb2_grpc,
+)
 from tests.e2e.running import place_of, rerank_request
 from tests.e2e.shapes import SHAPES
 from tests.e2e.subprocesses import Serving, command, serving
@@ -150,6 +156,59 @@ async def test_a_key_that_is_replaced_is_used(tmp_path: Path, first: Vendor) -> 
         await server.read_until(_RELOADED)
         await _answered_by(server)
         assert "a-new-key" in first.received[-1].headers["authorization"]
+
+
+async def test_the_keys_of_callers_are_replaced(tmp_path: Path, first: Vendor) -> None:
+    file, audit = tmp_path / "gateway.toml", tmp_path / "audit"
+    old, new = new_key(), new_key()
+    first.play = _SHAPE.scored(len)
+
+    def known(name: str, key: str) -> str:
+        return _toml(
+            first,
+            "one",
+            '[identity]\nmode = "keys"',
+            f'[identity.keys.{name}]\nadmin = true\nsha256 = "{hash_of(key)}"',
+            f"[logs]\naudit = {json.dumps(str(audit))}",
+        )
+
+    file.write_text(known("old", old))
+    async with (
+        _watching(file) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        assert await _checked(channel, old) is grpc.StatusCode.OK
+        _replace(file, known("new", new))
+        await server.read_until(_RELOADED)
+        assert await _checked(channel, old) is grpc.StatusCode.UNAUTHENTICATED
+        assert await _checked(channel, new) is grpc.StatusCode.OK
+        # A key for a route that is not there any more is refused with all the rest.
+        _replace(file, f"{known('new', old)}\n[identity.keys.x]\nroutes = ['no']")
+        assert "identity.keys.x" in await server.read_until(_REFUSED)
+        assert await _checked(channel, new) is grpc.StatusCode.OK
+        await server.stop(signal.SIGTERM)
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert [
+        (line["outcome"], line.get("key"), line.get("tenant"))
+        for line in lines
+        if line["action"].endswith("/CheckBackend")
+    ] == [
+        ("OK", "old", "old"),
+        ("UNAUTHENTICATED", None, None),
+        ("OK", "new", "new"),
+        ("OK", "new", "new"),
+    ]
+
+
+async def _checked(channel: grpc.aio.Channel, key: str) -> grpc.StatusCode:
+    """Check a backend, as only who is known may."""
+    stub = backend_service_pb2_grpc.BackendServiceStub(channel)
+    call = stub.CheckBackend(
+        backend_service_pb2.CheckBackendRequest(name="one"),
+        metadata=(("authorization", f"Bearer {key}"),),
+        timeout=_PATIENCE_S,
+    )
+    return await call.code()
 
 
 # What it refuses

@@ -24,7 +24,7 @@ def test_what_is_about_sockets_and_files_stays_and_is_named() -> None:
     began = checked({"server": {"keepalive_s": 1}})
     wanted = checked(
         {
-            "server": {"address": "0.0.0.0:1", "keepalive_s": 2, "max_calls": 3},
+            "server": {"address": "127.0.0.1:1", "keepalive_s": 2, "max_calls": 3},
             "retrieval": {"path": "/elsewhere", "timeout_s": 2},
             "telemetry": {"keep": "notable"},
         }

@@ -1,9 +1,10 @@
-"""Who makes a call: what it says of itself, else where it comes from."""
+"""Whose share of what is scarce a call uses."""
 
 from typing import Any
 
 import pytest
 
+from gateway.identity.caller import Caller, caller
 from gateway.rpc.callers import caller_of
 
 
@@ -55,3 +56,11 @@ def test_of_several_names_the_first_counts() -> None:
 )
 def test_else_it_is_its_address_whatever_its_port(peer: str, caller: str) -> None:
     assert named(peer=peer) == caller
+
+
+def test_a_tenant_that_is_proven_is_more_than_what_a_caller_says() -> None:
+    token = caller.set(Caller("acme"))
+    try:
+        assert named(("x-rerank-caller", "umbrella")) == "acme"
+    finally:
+        caller.reset(token)

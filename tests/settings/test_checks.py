@@ -121,7 +121,7 @@ def test_settings_cannot_be_changed() -> None:
     [("[::1]:50051", "::1", 50051), ("10.0.0.1:0", "10.0.0.1", 0), ("h:1", "h", 1)],
 )
 def test_an_address_is_taken_apart(address: str, host: str, port: int) -> None:
-    settings = checked({"server": {"address": address}})
+    settings = checked({"server": {"address": address, "allow_anonymous": True}})
     assert settings.server.host_and_port == (host, port)
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from gateway.events import CallEnded, CircuitChanged, FactsLearned, FlightJoined
+from gateway.identity.keys import hash_of
 from gateway.reranking import Reranking
 from gateway.retrieval.retriever import RetrieverError
 from gateway.searching import Searching
@@ -109,6 +110,7 @@ async def one_backend(
     route: dict[str, Any] | None = None,
     server: dict[str, Any] | None = None,
     http: dict[str, Any] | None = None,
+    identity: dict[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     **backend: Any,
 ) -> AsyncIterator[tuple[Scene, Vendor]]:
@@ -120,6 +122,7 @@ async def one_backend(
         settings = {
             "server": server or {},
             "http": http or {},
+            "identity": identity or {},
             "cache": {"max_bytes": cache},
             "backends": {"only": one},
             "routes": {"default": {"backends": ["only"], **(route or {})}},
@@ -610,6 +613,19 @@ async def a_call_over_http() -> Told:
         answer = rerank_service_pb2.RerankResponse.FromString(said.content)
         trace_id = said.headers["x-trace-id"]
         scene.told.rpcs.append(Rpc(OURS, "OK", "", [answer], trace_id))
+    return scene.told
+
+
+@scenario
+async def a_call_of_a_tenant_and_one_of_a_stranger() -> Told:
+    shop = {"sha256": hash_of("key-of-shop"), "tenant": "acme"}
+    async with one_backend(GOOD, identity={"mode": "keys", "keys": {"shop": shop}}) as (
+        scene,
+        _,
+    ):
+        for key in ("key-of-shop", "key-of-nobody"):
+            shown = ("authorization", f"Bearer {key}")
+            await scene.rerank(rerank_request(3), metadata=[shown])
     return scene.told
 
 

@@ -227,6 +227,7 @@ async def test_calls_ended_in_every_way() -> None:
     ends = {rpc.status for name in SCENARIOS for rpc in (await told(name)).rpcs}
     assert ends == {
         *("OK", "CANCELLED", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED"),
+        "UNAUTHENTICATED",
         *_BY_SERVER - {"UNKNOWN", "DATA_LOSS"},
     }
 

@@ -86,10 +86,19 @@ class Memory:
             maxsize=max_bytes, getsizeof=lambda features: features.size_bytes
         )
 
-    def name(self, text: str) -> bytes:
-        """Give the 128 bits under which a text is remembered."""
+    def name(self, text: str, *, scope: str = "") -> bytes:
+        """Give the 128 bits under which a text is remembered.
+
+        Args:
+            text: The text.
+            scope: Whose it is; nobody else finds it.
+
+        """
+        whose = scope.encode()
         content = text.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(content, digest_size=16, key=self._key).digest()
+        # Length first, or ("ab", "c") and ("a", "bc") would share a name.
+        joined = len(whose).to_bytes(4, "big") + whose + content
+        return hashlib.blake2b(joined, digest_size=16, key=self._key).digest()
 
     def get(self, name: bytes) -> Features | None:
         """Give what is remembered, if anything; it counts as used."""

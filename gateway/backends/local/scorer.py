@@ -132,7 +132,7 @@ class LocalScorer:
     ) -> tuple[Features, list[Features]]:
         texts = [request.query, *(each.text for each in request.documents)]
         query, *documents = await self._workshop.features(
-            texts, with_encoding=with_encoding
+            texts, with_encoding=with_encoding, scope=request.scope
         )
         return query, documents
 

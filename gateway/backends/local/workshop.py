@@ -53,12 +53,17 @@ class Workshop:
         self._jobs: dict[tuple[bytes, bool], _Job] = {}
 
     async def features(
-        self, texts: Sequence[str], *, with_encoding: bool
+        self, texts: Sequence[str], *, with_encoding: bool, scope: str = ""
     ) -> list[Features]:
         """Give the features of every text, in order; equal texts share one object.
 
         A text over 32 768 characters is cut there. Cancellation drops every job that
         has not begun and that nobody else waits for.
+
+        Args:
+            texts: The texts.
+            with_encoding: Whether their vectors are needed.
+            scope: Whose they are; nothing is shared with others.
 
         Raises:
             InferenceFailed: From the encoder; the other jobs of this call are dropped.
@@ -66,7 +71,7 @@ class Workshop:
 
         """
         cuts = [text[:MAX_CHARACTERS] for text in texts]
-        names = [self._memory.name(cut) for cut in cuts]
+        names = [self._memory.name(cut, scope=scope) for cut in cuts]
         found: dict[bytes, Features] = {}
         missing: dict[bytes, Callable[[], Features]] = {}
         for name, cut in zip(names, cuts, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 from cachetools import TTLCache
 from numpy.typing import NDArray
 
+from gateway.identity.caller import caller
 from gateway.retrieval.embedder import Embedder, Embeddings, Purpose, refuse_blank
 
 # A dict entry, a link of the order, an expiry time and an array's header.
@@ -85,11 +86,16 @@ class Remember:
                 self._vectors[self._name(fresh.model, text)] = vector.copy()
 
     def _name(self, model: str, text: str) -> bytes:
-        """Give the 128 bits under which a query is remembered."""
+        """Give the 128 bits under which a query is remembered, by each tenant for itself.
+
+        How soon a vector is there would tell one that another asked the same.
+        """
         said = model.encode("utf-8", "surrogatepass")
+        whose = caller.get().tenant.encode()
         content = text.encode("utf-8", "surrogatepass")
-        # Length first, or ("ab", "c") and ("a", "bc") would share a name.
-        joined = len(said).to_bytes(4, "big") + said + content
+        # Lengths first, or ("ab", "c") and ("a", "bc") would share a name.
+        lengths = len(said).to_bytes(4, "big") + len(whose).to_bytes(4, "big")
+        joined = lengths + said + whose + content
         return hashlib.blake2b(joined, digest_size=16, key=self._key).digest()
 
 

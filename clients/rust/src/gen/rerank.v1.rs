@@ -2126,12 +2126,11 @@ pub enum ErrorReason {
     ///   "metadata": {"route": "default", "backend": "tei", "fallback_reason": "TIMEOUT"}}
     /// ```
     RerankFailed = 7,
-    /// The server asks for credentials, and those of the call are missing or wrong. Status
-    /// UNAUTHENTICATED. `cause` is `missing` or `invalid`.
+    /// The server asks for credentials, and the call has none that are right: `authorization:  Bearer …` in its metadata. Whether they are missing, malformed, unknown or expired, the
+    /// error is the same. Status UNAUTHENTICATED.
     ///
     /// ```text
-    /// {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1",
-    ///   "metadata": {"cause": "missing"}}
+    /// {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
     /// ```
     CredentialsRequired = 8,
     /// The caller used up what it may use. Status RESOURCE_EXHAUSTED with a
@@ -2188,6 +2187,14 @@ pub enum ErrorReason {
     /// {"reason": "INTERNAL", "domain": "rerank.v1", "metadata": {}}
     /// ```
     Internal = 15,
+    /// The caller is known, and may not make this call: it changes documents or collections, or
+    /// asks for backends. Status PERMISSION_DENIED. A route or a collection that a caller may not
+    /// use is not found instead.
+    ///
+    /// ```text
+    /// {"reason": "PERMISSION_DENIED", "domain": "rerank.v1", "metadata": {}}
+    /// ```
+    PermissionDenied = 16,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2212,6 +2219,7 @@ impl ErrorReason {
             Self::RetrievalUnavailable => "ERROR_REASON_RETRIEVAL_UNAVAILABLE",
             Self::VersionNotReached => "ERROR_REASON_VERSION_NOT_REACHED",
             Self::Internal => "ERROR_REASON_INTERNAL",
+            Self::PermissionDenied => "ERROR_REASON_PERMISSION_DENIED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2235,6 +2243,7 @@ impl ErrorReason {
             "ERROR_REASON_RETRIEVAL_UNAVAILABLE" => Some(Self::RetrievalUnavailable),
             "ERROR_REASON_VERSION_NOT_REACHED" => Some(Self::VersionNotReached),
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
+            "ERROR_REASON_PERMISSION_DENIED" => Some(Self::PermissionDenied),
             _ => None,
         }
     }

@@ -76,11 +76,11 @@ const (
 	//	{"reason": "RERANK_FAILED", "domain": "rerank.v1",
 	//	 "metadata": {"route": "default", "backend": "tei", "fallback_reason": "TIMEOUT"}}
 	ErrorReason_ERROR_REASON_RERANK_FAILED ErrorReason = 7
-	// The server asks for credentials, and those of the call are missing or wrong. Status
-	// UNAUTHENTICATED. `cause` is `missing` or `invalid`.
+	// The server asks for credentials, and the call has none that are right: `authorization:
+	// Bearer …` in its metadata. Whether they are missing, malformed, unknown or expired, the
+	// error is the same. Status UNAUTHENTICATED.
 	//
-	//	{"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1",
-	//	 "metadata": {"cause": "missing"}}
+	//	{"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
 	ErrorReason_ERROR_REASON_CREDENTIALS_REQUIRED ErrorReason = 8
 	// The caller used up what it may use. Status RESOURCE_EXHAUSTED with a
 	// `google.rpc.RetryInfo`. `quota` names what is counted.
@@ -122,6 +122,12 @@ const (
 	//
 	//	{"reason": "INTERNAL", "domain": "rerank.v1", "metadata": {}}
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 15
+	// The caller is known, and may not make this call: it changes documents or collections, or
+	// asks for backends. Status PERMISSION_DENIED. A route or a collection that a caller may not
+	// use is not found instead.
+	//
+	//	{"reason": "PERMISSION_DENIED", "domain": "rerank.v1", "metadata": {}}
+	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 16
 )
 
 // Enum value maps for ErrorReason.
@@ -143,6 +149,7 @@ var (
 		13: "ERROR_REASON_RETRIEVAL_UNAVAILABLE",
 		14: "ERROR_REASON_VERSION_NOT_REACHED",
 		15: "ERROR_REASON_INTERNAL",
+		16: "ERROR_REASON_PERMISSION_DENIED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -161,6 +168,7 @@ var (
 		"ERROR_REASON_RETRIEVAL_UNAVAILABLE":     13,
 		"ERROR_REASON_VERSION_NOT_REACHED":       14,
 		"ERROR_REASON_INTERNAL":                  15,
+		"ERROR_REASON_PERMISSION_DENIED":         16,
 	}
 )
 
@@ -195,7 +203,7 @@ var File_rerank_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_rerank_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1crerank/v1/error_reason.proto\x12\trerank.v1*\xcf\x04\n" +
+	"\x1crerank/v1/error_reason.proto\x12\trerank.v1*\xf3\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12 \n" +
@@ -213,7 +221,8 @@ const file_rerank_v1_error_reason_proto_rawDesc = "" +
 	"%ERROR_REASON_RETRIEVAL_NOT_CONFIGURED\x10\f\x12&\n" +
 	"\"ERROR_REASON_RETRIEVAL_UNAVAILABLE\x10\r\x12$\n" +
 	" ERROR_REASON_VERSION_NOT_REACHED\x10\x0e\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x0fBj\n" +
+	"\x15ERROR_REASON_INTERNAL\x10\x0f\x12\"\n" +
+	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x10Bj\n" +
 	"\x1aio.github.rerankgateway.v1P\x01ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1b\x06proto3"
 
 var (

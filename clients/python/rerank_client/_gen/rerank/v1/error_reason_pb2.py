@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1crerank/v1/error_reason.proto\x12\trerank.v1*\xcf\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12 \n\x1c\x45RROR_REASON_ROUTE_NOT_FOUND\x10\x02\x12\"\n\x1e\x45RROR_REASON_BACKEND_NOT_FOUND\x10\x03\x12%\n!ERROR_REASON_COLLECTION_NOT_FOUND\x10\x04\x12#\n\x1f\x45RROR_REASON_DOCUMENT_NOT_FOUND\x10\x05\x12*\n&ERROR_REASON_COLLECTION_ALREADY_EXISTS\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_RERANK_FAILED\x10\x07\x12%\n!ERROR_REASON_CREDENTIALS_REQUIRED\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\t\x12\"\n\x1e\x45RROR_REASON_SERVER_OVERLOADED\x10\n\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x0b\x12)\n%ERROR_REASON_RETRIEVAL_NOT_CONFIGURED\x10\x0c\x12&\n\"ERROR_REASON_RETRIEVAL_UNAVAILABLE\x10\r\x12$\n ERROR_REASON_VERSION_NOT_REACHED\x10\x0e\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0f\x42j\n\x1aio.github.rerankgateway.v1P\x01ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1crerank/v1/error_reason.proto\x12\trerank.v1*\xf3\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12 \n\x1c\x45RROR_REASON_ROUTE_NOT_FOUND\x10\x02\x12\"\n\x1e\x45RROR_REASON_BACKEND_NOT_FOUND\x10\x03\x12%\n!ERROR_REASON_COLLECTION_NOT_FOUND\x10\x04\x12#\n\x1f\x45RROR_REASON_DOCUMENT_NOT_FOUND\x10\x05\x12*\n&ERROR_REASON_COLLECTION_ALREADY_EXISTS\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_RERANK_FAILED\x10\x07\x12%\n!ERROR_REASON_CREDENTIALS_REQUIRED\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\t\x12\"\n\x1e\x45RROR_REASON_SERVER_OVERLOADED\x10\n\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x0b\x12)\n%ERROR_REASON_RETRIEVAL_NOT_CONFIGURED\x10\x0c\x12&\n\"ERROR_REASON_RETRIEVAL_UNAVAILABLE\x10\r\x12$\n ERROR_REASON_VERSION_NOT_REACHED\x10\x0e\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0f\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x10\x42j\n\x1aio.github.rerankgateway.v1P\x01ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032io.github.rerankgateway.v1P\001ZJgithub.com/rerank-gateway/rerank-gateway/clients/go/gen/rerank/v1;rerankv1'
   _globals['_ERRORREASON']._serialized_start=44
-  _globals['_ERRORREASON']._serialized_end=635
+  _globals['_ERRORREASON']._serialized_end=671
 # @@protoc_insertion_point(module_scope)

@@ -70,11 +70,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"route": "default", "backend": "tei", "fallback_reason": "TIMEOUT"}}
     """
     ERROR_REASON_CREDENTIALS_REQUIRED: _ErrorReason.ValueType  # 8
-    """The server asks for credentials, and those of the call are missing or wrong. Status
-    UNAUTHENTICATED. `cause` is `missing` or `invalid`.
+    """The server asks for credentials, and the call has none that are right: `authorization:
+    Bearer …` in its metadata. Whether they are missing, malformed, unknown or expired, the
+    error is the same. Status UNAUTHENTICATED.
 
-        {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1",
-         "metadata": {"cause": "missing"}}
+        {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 9
     """The caller used up what it may use. Status RESOURCE_EXHAUSTED with a
@@ -122,6 +122,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A bug of the server. Status INTERNAL, with a fixed text and nothing about the cause.
 
         {"reason": "INTERNAL", "domain": "rerank.v1", "metadata": {}}
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 16
+    """The caller is known, and may not make this call: it changes documents or collections, or
+    asks for backends. Status PERMISSION_DENIED. A route or a collection that a caller may not
+    use is not found instead.
+
+        {"reason": "PERMISSION_DENIED", "domain": "rerank.v1", "metadata": {}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -185,11 +192,11 @@ last backend asked; the latter is a `FallbackReason` without its prefix.
      "metadata": {"route": "default", "backend": "tei", "fallback_reason": "TIMEOUT"}}
 """
 ERROR_REASON_CREDENTIALS_REQUIRED: ErrorReason.ValueType  # 8
-"""The server asks for credentials, and those of the call are missing or wrong. Status
-UNAUTHENTICATED. `cause` is `missing` or `invalid`.
+"""The server asks for credentials, and the call has none that are right: `authorization:
+Bearer …` in its metadata. Whether they are missing, malformed, unknown or expired, the
+error is the same. Status UNAUTHENTICATED.
 
-    {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1",
-     "metadata": {"cause": "missing"}}
+    {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 9
 """The caller used up what it may use. Status RESOURCE_EXHAUSTED with a
@@ -237,5 +244,12 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 15
 """A bug of the server. Status INTERNAL, with a fixed text and nothing about the cause.
 
     {"reason": "INTERNAL", "domain": "rerank.v1", "metadata": {}}
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 16
+"""The caller is known, and may not make this call: it changes documents or collections, or
+asks for backends. Status PERMISSION_DENIED. A route or a collection that a caller may not
+use is not found instead.
+
+    {"reason": "PERMISSION_DENIED", "domain": "rerank.v1", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

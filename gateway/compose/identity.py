@@ -1,0 +1,193 @@
+"""Who may call one gateway, from its configuration: keys, or tokens of somebody else."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from gateway.backends.transport import TRANSPORT_ERRORS, Pool
+from gateway.concurrency import in_the_background
+from gateway.identity.bearer import Identify
+from gateway.identity.caller import Caller
+from gateway.identity.entrance import Entrance
+from gateway.identity.keys import Key, KeyRing
+from gateway.identity.permitted import PermittedCollections
+from gateway.identity.watching import stamps, whenever_changed
+from gateway.reloading.change import CannotChange, Change, Prepare, at_once, no_change
+from gateway.retrieval.refusing import RefusingRetriever
+from gateway.retrieval.retriever import Retriever
+from gateway.settings import Settings
+from gateway.settings.credentials import WrongKeysError, certificates, read_keys
+from gateway.settings.identity import JwtSettings, KeySettings
+
+_log = logging.getLogger(__name__)
+
+_MOST_BYTES = 1024 * 1024
+_OK = 200
+_WANTED = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+async def entrance(
+    settings: Settings, parts: AsyncExitStack
+) -> tuple[Entrance, Prepare]:
+    """Build what stands before the listeners, and what has it know other keys.
+
+    Args:
+        settings: Of this process; its files were read once, and may have changed since.
+        parts: Ends what is begun here.
+
+    Raises:
+        CertificateError: A file of TLS cannot be used.
+        WrongKeysError: The keys cannot be used.
+
+    """
+    shown = await asyncio.to_thread(certificates, settings.tls)
+    if shown is not None:
+        looking = shown.watch(every_s=settings.tls.look_every_s)
+        await parts.enter_async_context(in_the_background(looking))
+    identify, other_keys = await _identify(settings, parts)
+    door = Entrance(
+        identify=identify,
+        open=frozenset(settings.identity.open),
+        grpc=shown if settings.tls.serves("grpc") else None,
+        http=shown if settings.tls.serves("http") else None,
+        metrics=shown if settings.tls.serves("metrics") else None,
+    )
+    return door, other_keys
+
+
+def permitted(retriever: Retriever) -> Retriever:
+    """Give those collections that the caller may know of, where there can be any."""
+    if isinstance(retriever, RefusingRetriever):
+        return retriever
+    return PermittedCollections(retriever)
+
+
+async def _identify(
+    settings: Settings, parts: AsyncExitStack
+) -> tuple[Identify | None, Prepare]:
+    match settings.identity.mode:
+        case "none":
+            return None, no_change
+        case "keys":
+            return await _keys(settings, parts)
+        case "jwt":
+            assert settings.identity.jwt  # noqa: S101 - it was checked
+            return await _tokens(settings.identity.jwt, parts), no_change
+
+
+async def _keys(settings: Settings, parts: AsyncExitStack) -> tuple[Identify, Prepare]:
+    identity = settings.identity
+    paths = [Path(identity.keys_file)] if identity.keys_file else []
+    seen = stamps(paths)
+
+    async def read(wanted: Settings) -> list[Key]:
+        return _known(
+            await asyncio.to_thread(read_keys, wanted.identity, wanted.routes)
+        )
+
+    ring = KeyRing(await read(settings))
+
+    async def prepare(wanted: Settings) -> Change:
+        try:
+            known = await read(wanted)
+        except WrongKeysError as error:
+            raise CannotChange(error.problems) from error
+
+        def apply() -> None:
+            nonlocal settings
+            settings = wanted
+            ring.replace(known)
+
+        return at_once(apply)
+
+    async def again() -> bool:
+        try:
+            ring.replace(await read(settings))
+        except WrongKeysError as error:
+            _log.error("the new keys are not used: %s", "; ".join(error.problems))
+            return False
+        _log.info("the keys were replaced by those in %s", identity.keys_file)
+        return True
+
+    if paths:
+        looking = whenever_changed(paths, seen, again, every_s=identity.look_every_s)
+        await parts.enter_async_context(in_the_background(looking))
+    return ring.identify, prepare
+
+
+def _known(keys: Mapping[str, KeySettings]) -> list[Key]:
+    return [
+        Key(
+            digest=bytes.fromhex(key.sha256),
+            caller=Caller(
+                key.tenant or name,
+                key=name,
+                routes=None if key.routes is None else frozenset(key.routes),
+                collections=(
+                    None if key.collections is None else frozenset(key.collections)
+                ),
+                is_admin=key.admin,
+                may_write=key.write,
+            ),
+            expires_at=key.expires.timestamp() if key.expires else None,
+        )
+        for name, key in keys.items()
+    ]
+
+
+async def _tokens(settings: JwtSettings, parts: AsyncExitStack) -> Identify:
+    from gateway.identity.jwks import Jwks, KeysUnavailable
+    from gateway.identity.tokens import Claims, Tokens
+
+    async def from_file() -> bytes:
+        path = Path(settings.jwks_file)
+        try:
+            return await asyncio.to_thread(path.read_bytes)
+        except OSError as error:
+            message = f"cannot read {path}: {error.strerror}"
+            raise KeysUnavailable(message) from error
+
+    async def from_url() -> bytes:
+        try:
+            reply = await pool.send(
+                "GET", settings.jwks_url, headers=_WANTED, max_answer_bytes=_MOST_BYTES
+            )
+        except TRANSPORT_ERRORS as error:
+            message = f"no answer ({type(error.__cause__ or error).__name__})"
+            raise KeysUnavailable(message) from error
+        if reply.status != _OK:
+            message = f"the answer has the status {reply.status}"
+            raise KeysUnavailable(message)
+        if reply.body is None:
+            message = f"the answer has more than {_MOST_BYTES} bytes"
+            raise KeysUnavailable(message)
+        return reply.body
+
+    pool = Pool()
+    parts.push_async_callback(pool.aclose)
+    jwks = Jwks(
+        from_url if settings.jwks_url else from_file,
+        timeout_s=settings.timeout_s,
+        refresh_s=settings.refresh_s,
+        least_s=settings.least_s,
+        stale_s=settings.stale_s,
+    )
+    # Whoever signs may be down at our start; until it is back nobody is let in.
+    await jwks.bring()
+    await parts.enter_async_context(in_the_background(jwks.watch()))
+    return Tokens(
+        jwks,
+        issuer=settings.issuer,
+        audience=settings.audience,
+        algorithms=settings.algorithms,
+        leeway_s=settings.leeway_s,
+        claims=Claims(
+            tenant=settings.tenant_claim,
+            routes=settings.routes_claim,
+            collections=settings.collections_claim,
+            admin=settings.admin_claim,
+            write=settings.write_claim,
+        ),
+    ).identify

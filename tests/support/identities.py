@@ -1,0 +1,166 @@
+"""Certificates, keys and tokens for tests: real ones, made on the spot."""
+
+import datetime as dt
+import ipaddress
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+ISSUER = "https://issuer.test/"
+AUDIENCE = "rerank"
+
+_NOW = dt.datetime.now(dt.UTC)
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A certificate and its key, in files."""
+
+    certificate: Path
+    key: Path
+
+    @property
+    def pem(self) -> bytes:
+        """Give the certificate."""
+        return self.certificate.read_bytes()
+
+    def replace_by(self, other: "Files") -> None:
+        """Put the other's in place of these, each at one stroke, one after the other."""
+        for ours, theirs in (
+            (self.key, other.key),
+            (self.certificate, other.certificate),
+        ):
+            new = ours.with_suffix(".new")
+            new.write_bytes(theirs.read_bytes())
+            new.replace(ours)
+
+
+class Authority:
+    """Signs certificates."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self._folder = folder
+        self._name = _named(name)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _unsigned(self._name, self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(_pem(certificate))
+
+    @property
+    def pem(self) -> bytes:
+        """Give its own certificate."""
+        return self.file.read_bytes()
+
+    def signed(self, name: str) -> Files:
+        """Make a certificate of 127.0.0.1, for a server or for a client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        places = [
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+            x509.DNSName("localhost"),
+        ]
+        certificate = (
+            _unsigned(_named(name), self._name, key.public_key())
+            .add_extension(x509.SubjectAlternativeName(places), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        made = Files(self._folder / f"{name}.crt", self._folder / f"{name}.key")
+        made.certificate.write_bytes(_pem(certificate))
+        made.key.write_bytes(private_pem(key))
+        return made
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _unsigned(
+    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_NOW - _DAY)
+        .not_valid_after(_NOW + _DAY)
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes = b"") -> bytes:
+    """Write a private key."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    )
+
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+@cache
+def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    """Make one, once: it takes a while."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs tokens with one key."""
+
+    kid: str
+    algorithm: str = "ES256"
+    key: PrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+
+    @property
+    def jwk(self) -> dict[str, Any]:
+        """Give the public key, as the issuer publishes it."""
+        kind: Any = jwt.algorithms.RSAAlgorithm
+        if isinstance(self.key, ec.EllipticCurvePrivateKey):
+            kind = jwt.algorithms.ECAlgorithm
+        public = kind.to_jwk(self.key.public_key(), as_dict=True)
+        return {**public, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+    def token(self, *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+        """Sign a token that is right, but for what is said here; None leaves a claim out."""
+        now = dt.datetime.now(dt.UTC).timestamp()
+        said = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": "shop",
+            "iat": now,
+            "exp": now + 600,
+            **claims,
+        }
+        return jwt.encode(
+            {name: value for name, value in said.items() if value is not None},
+            self.key,
+            self.algorithm,
+            {"kid": self.kid, **(headers or {})},
+        )
+
+
+def jwks(*signers: Signer) -> bytes:
+    """Write what an issuer publishes."""
+    return json.dumps({"keys": [each.jwk for each in signers]}).encode()
