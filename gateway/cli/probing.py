@@ -51,6 +51,8 @@ def _alone(settings: Settings) -> Settings:
                 update={"address": "127.0.0.1:0", "workers": 1}
             ),
             "http": own.http,
+            "identity": own.identity,
+            "tls": own.tls,
             "telemetry": own.telemetry,
         }
     )

@@ -52,6 +52,10 @@ async def _probe(folder: Path, **urls: str) -> Finished:
         url = {json.dumps(urls["embedder"])}
         [retrieval]
         path = {json.dumps(str(folder / "collections"))}
+        [identity]
+        mode = "keys"
+        [identity.keys.anybody]
+        sha256 = "{"0" * 64}"
         [cache]
         url = {json.dumps(urls["cache"])}
         key_env = "SECRET"
