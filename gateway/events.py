@@ -99,6 +99,51 @@ class FlightJoined:
     """Of the call that began it."""
 
 
+class ReloadOutcome(StrEnum):
+    """What became of a configuration that was read again."""
+
+    APPLIED = "APPLIED"
+    UNCHANGED = "UNCHANGED"
+    """It says what serves already."""
+    REFUSED = "REFUSED"
+    """It has a problem, and what served before serves on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The configuration was read again."""
+
+    by: str
+    """What asked for it."""
+    outcome: ReloadOutcome
+    duration_s: float
+    problems: tuple[str, ...] = ()
+    """Why it was refused, each with its path."""
+    waiting: tuple[str, ...] = ()
+    """Settings that differ, and wait for the next start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Administered:
+    """A call is over that changes something for all, or asks a vendor on purpose."""
+
+    action: str
+    """`package.Service/Method`."""
+    on: str
+    """The name of a collection or a backend; empty where none was told."""
+    count: int
+    """Of documents; 0: it is not about any."""
+    outcome: str
+    """The name of the status that the caller got, such as `OK`."""
+    duration_s: float
+    tenant: str
+    """Whose call it was, if that is proven."""
+    key: str
+    """The public name of the key that was shown, if any was."""
+    peer: str
+    """Where it came from, as gRPC writes it: `ipv4:127.0.0.1:4711`."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallMetered:
     """What a call to a backend cost is written in the ledger."""
@@ -183,6 +228,18 @@ Event = (
     | CallMetered
     | TenantRefused
     | LedgerSilent
+    | Reloaded
+    | Administered
     | CallEnded
 )
 Emit = Callable[[Event], None]
+
+
+def each_of(*listeners: Emit) -> Emit:
+    """Give what tells all of these, in this order."""
+
+    def tell(event: Event) -> None:
+        for listen in listeners:
+            listen(event)
+
+    return tell

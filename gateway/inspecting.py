@@ -131,6 +131,10 @@ class Watch:
             seen = replace(seen, last_failure=failure, last_failure_at=time.time())
         self._seen[backend] = seen
 
+    def forget(self, backend: str) -> None:
+        """Know nothing of a backend, which is another one now, or none."""
+        self._seen.pop(backend, None)
+
     def seen(self, backend: str) -> Seen:
         """Give what is known of a backend."""
         return self._seen.get(backend, Seen())

@@ -77,6 +77,7 @@ class Reranking:
         routes: By name.
         reserve: What of a caller's deadline is kept for the way back.
         observer: Watches each rerank.
+        departures: The timetable of this process; None: one of its own.
 
     """
 
@@ -86,11 +87,12 @@ class Reranking:
         routes: Mapping[str, Route],
         reserve: Reserve,
         observer: Observer = UNOBSERVED,
+        departures: Departures | None = None,
     ) -> None:
         self._routes = routes
         self._reserve = reserve
         self._observer = observer
-        self._departures = Departures()
+        self._departures = departures or Departures()
 
     async def rerank(self, ask: Rerank) -> Reranked:
         """Answer with an order, whatever the backends do.

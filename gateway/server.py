@@ -1,23 +1,22 @@
 """The server: bind, health, reflection, HTTP beside gRPC, and an end that loses no call."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
+from aiohttp import web
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.concurrency import all_of, in_the_background
 from gateway.connections import connection_options
 from gateway.events import Emit
-from gateway.faces.listener import Listener
+from gateway.faces.listener import Answer, Listener
 from gateway.identity.entrance import OPEN, Entrance
-from gateway.inspecting import Inspecting
 from gateway.listening import AddressError, bound, shared
 from gateway.loop_lag import LoopLag
 from gateway.observing import Observer
-from gateway.reranking import Reranking, Reserve
 from gateway.rpc import (
     backend_service,
     document_service,
@@ -27,31 +26,18 @@ from gateway.rpc import (
     search_service,
     tei_service,
 )
-from gateway.rpc.backend_service import BackendService
+from gateway.rpc.assembling import Services
+from gateway.rpc.auditing import Auditing
 from gateway.rpc.calls import Calls
-from gateway.rpc.document_service import DocumentService
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
 from gateway.rpc.identifying import Identifying
-from gateway.rpc.in_process import Handlers, InProcess
-from gateway.rpc.recollection import Recollection
+from gateway.rpc.in_process import InProcess
 from gateway.rpc.reflection import enable_reflection
-from gateway.rpc.requests import Limits
-from gateway.rpc.rerank_batch import RerankBatch
-from gateway.rpc.rerank_service import RerankService, add_rerank_service
-from gateway.rpc.search_service import SearchService
 from gateway.rpc.secured import server_credentials
 from gateway.rpc.shedding import Shedding
-from gateway.rpc.tei_service import TeiService, add_tei_service
-from gateway.searching import Searching
-from gateway.settings import ServerSettings
+from gateway.settings import HttpSettings, ServerSettings
 from gateway.siblings import ALONE, Siblings
-from gateway.storing import Storing
-from rerank.v1 import (
-    backend_service_pb2_grpc,
-    document_service_pb2_grpc,
-    search_service_pb2_grpc,
-)
 
 _SERVICES = (
     backend_service.SERVICE,
@@ -64,6 +50,18 @@ _NEVER_WATCHED = frozenset({health.SERVICE, *reflection.SERVICES})
 _NEVER_REFUSED = _NEVER_WATCHED | {backend_service.SERVICE}
 
 
+class Served(Protocol):
+    """What serves under one configuration."""
+
+    @property
+    def services(self) -> Services:
+        """What answers calls."""
+
+    @property
+    def http(self) -> Answer | None:
+        """What answers requests by HTTP, if anything does."""
+
+
 class Server:
     """Serves every service that works.
 
@@ -71,53 +69,38 @@ class Server:
     backend is down: callers still get their documents back.
 
     Args:
-        reranking: The use case behind RerankService.
-        searching: The use case behind SearchService.
-        storing: The use case behind DocumentService.
-        inspecting: The use case behind BackendService.
-        reserve: What of a caller's deadline is kept for the way back.
         settings: Address, limits and message sizes.
-        labels: Which labels of requests are kept, in order.
-        max_answer_bytes: How much memory whole answers may take; 0: none is kept.
         observer: Watches each call.
         emit: Told how each call ended.
         entrance: Whom it lets in.
         siblings: The processes that share its port.
-        faces: Given the services and the way to them, gives what listens for HTTP; None:
-            nothing does.
-        http_address: Where, as HOST:PORT.
+        http: Where HTTP is listened for, and for how long a connection may be idle; without
+            an address nowhere.
 
     """
 
     def __init__(
         self,
         *,
-        reranking: Reranking,
-        searching: Searching,
-        storing: Storing,
-        inspecting: Inspecting,
-        reserve: Reserve,
         settings: ServerSettings,
-        max_answer_bytes: int,
-        labels: tuple[str, ...] = (),
         observer: Observer,
         emit: Emit,
         entrance: Entrance = OPEN,
         siblings: Siblings = ALONE,
-        faces: Callable[[Handlers, InProcess], Listener] | None = None,
-        http_address: str = "",
+        http: HttpSettings,
     ) -> None:
         self._settings = settings
         self._shares_port = siblings.count > 1
         self._lag = LoopLag()
         self._watching = AsyncExitStack()
-        self._shedding = Shedding(
+        self.room = Shedding(
             max_calls=settings.max_calls,
             max_lag_s=settings.max_lag_s,
             lag_s=self.lag_s,
             exempt=_NEVER_REFUSED,
         )
-        calls = Calls(
+        """What this process can serve, and how much of it is in use."""
+        self._calls = Calls(
             observer=observer,
             emit=emit,
             exempt=_NEVER_WATCHED,
@@ -126,7 +109,15 @@ class Server:
         self._entrance = entrance
         # All is seen; strangers take no room from those who may call; and what is refused
         # for overload is not worth a guard's work.
-        interceptors = [calls, *_identifying(entrance), self._shedding, Guard()]
+        interceptors = [
+            self._calls,
+            Auditing(emit),
+            *_identifying(entrance),
+            self.room,
+            Guard(),
+        ]
+        self.in_process = InProcess(interceptors)
+        """The way to the services for what did not come over gRPC."""
         self._server = grpc.aio.server(
             interceptors=interceptors,
             options=[
@@ -138,58 +129,11 @@ class Server:
                 *connection_options(settings),
             ],
         )
-        limits = Limits(
-            max_documents=settings.max_documents,
-            max_document_bytes=settings.max_document_bytes,
-            max_query_bytes=settings.max_query_bytes,
-            labels=labels,
-        )
-        rerank_service = RerankService(
-            reranking=reranking,
-            limits=limits,
-            answers=Recollection(max_bytes=max_answer_bytes),
-            observer=observer,
-        )
-        rerank_batch = RerankBatch(
-            reranking=reranking,
-            limits=limits,
-            most_open=settings.max_batch_in_flight,
-            max_bytes=settings.max_message_bytes,
-            room=self._shedding,
-            observer=observer,
-        )
-        search_service = SearchService(searching=searching, limits=limits)
-        document_service = DocumentService(storing=storing, limits=limits)
-        self._backends = BackendService(
-            inspecting=inspecting, reserve=reserve, siblings=siblings
-        )
-        handlers = Handlers()
-        served_by: tuple[Any, ...] = (self._server, handlers)
-        for server in served_by:
-            add_rerank_service(rerank_service, rerank_batch, server)
-            search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-                search_service, server
-            )
-            document_service_pb2_grpc.add_DocumentServiceServicer_to_server(
-                document_service, server
-            )
-            backend_service_pb2_grpc.add_BackendServiceServicer_to_server(
-                self._backends, server
-            )
-        self._http = faces(handlers, InProcess(interceptors)) if faces else None
-        self.http_address = http_address
+        self._idle_timeout_s = http.idle_timeout_s
+        self._http: Listener | None = None
+        self.http_address = http.address
         """HOST:PORT of the HTTP faces, once started with the port that was taken."""
-        self._services: tuple[str, ...] = _SERVICES
-        if settings.tei:
-            self._services = (*_SERVICES, *tei_service.SERVICES)
-            tei = TeiService(
-                reranking=reranking,
-                inspecting=inspecting,
-                limits=limits,
-                max_calls=settings.max_calls,
-                max_bytes=settings.max_message_bytes,
-            )
-            add_tei_service(tei, self._server)
+        self._services = (*_SERVICES, *(tei_service.SERVICES if settings.tei else ()))
         self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         enable_reflection((*self._services, health.SERVICE), self._server)
@@ -197,18 +141,22 @@ class Server:
     @property
     def in_flight(self) -> int:
         """Calls that are served now."""
-        return self._shedding.calls
-
-    def backends(self) -> bytes:
-        """Give what this process knows of backends, as it goes over the wire."""
-        return self._backends.own()
+        return self.room.calls
 
     def lag_s(self) -> float:
         """Tell how late this process comes to its work."""
         return self._lag.seconds(asyncio.get_running_loop().time())
 
-    async def start(self) -> str:
+    def change(self, settings: ServerSettings) -> None:
+        """Take other limits for the whole process; what is about sockets stays."""
+        self.room.limit(max_calls=settings.max_calls, max_lag_s=settings.max_lag_s)
+        self._calls.allow_debug = settings.allow_debug
+
+    async def start(self, enter: Callable[[], Served]) -> str:
         """Bind, listen, and give the address, with the port that was taken.
+
+        Args:
+            enter: Gives what serves now, for as long as the task lives that asks.
 
         Raises:
             AddressError: In use, not ours, or not resolvable.
@@ -217,6 +165,7 @@ class Server:
         address = self._settings.address
         if not self._shares_port:  # whoever started all of them has looked
             check_free(address)
+        self._server.add_generic_rpc_handlers((_Entering(enter, self._services),))
         try:
             if shown := self._entrance.grpc:
                 credentials = server_credentials(shown)
@@ -228,7 +177,8 @@ class Server:
             raise AddressError(message) from error
         for service in self._services:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        if self._http:
+        if self.http_address:
+            self._http = Listener(_entered(enter), idle_timeout_s=self._idle_timeout_s)
             take = shared if self._shares_port else bound
             place = take(self.http_address)
             secure = self._entrance.http
@@ -258,6 +208,34 @@ def _identifying(entrance: Entrance) -> list[Identifying]:
     if entrance.identify is None:
         return []
     return [Identifying(identify=entrance.identify, open_to_all=entrance.open)]
+
+
+class _Entering(grpc.GenericRpcHandler):
+    """Finds who answers a call among the services that there are when it comes."""
+
+    def __init__(self, enter: Callable[[], Served], services: Sequence[str]) -> None:
+        self._enter = enter
+        self._services = frozenset(services)
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """Give it."""
+        service = handler_call_details.method.rpartition("/")[0].lstrip("/")
+        if service not in self._services:
+            return None
+        # gRPC runs each call, from here to its end, in one task.
+        return self._enter().services.handlers.find(handler_call_details)
+
+
+def _entered(enter: Callable[[], Served]) -> Answer:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        respond = enter().http
+        if respond is None:  # nothing listens where nothing answers
+            raise AssertionError(request.path)
+        return await respond(request)
+
+    return answer
 
 
 def check_free(address: str) -> None:

@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Who calls, and what is not there for it. Whatever a call does may ask who makes it.
     "identity": {
         "identity",
+        "reloading.watching",
         "retrieval.errors",
         "retrieval.filter",
         "retrieval.retriever",
@@ -70,6 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loop_lag": set(),
     "siblings": set(),
     "events": {"backends.errors"},
+    # Replaces what it does not know: settings go in, and somebody builds what they want.
+    "reloading": {"reloading", "concurrency", "events", "settings"},
     # The shape of what is watched, for types alone.
     "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
     "discovery": {"backends", "events"},
@@ -170,6 +173,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "compose",
         "backends",
         "concurrency",
+        "departures",
         "discovery",
         "events",
         "faces",
@@ -177,7 +181,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "layers",
         "observing",
         "ranking",
+        "reloading",
         "retrieval",
+        "rpc.assembling",
         "rpc.in_process",
         "rpc.requests",
         "server",
@@ -191,6 +197,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers": {
         "workers",
         "concurrency",
+        "events",
+        "reloading.change",
         "settings.Settings",
         "settings.credentials",
         "telemetry.scrape",
@@ -204,10 +212,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "compose",
         "concurrency",
         "evaluation",
+        "events",
         "identity",
         "listening",
         "logs",
         "ranking.method",
+        "reloading",
         "server",
         "settings",
         "siblings",
@@ -220,7 +230,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local", "retrieval.qdrant"},
-    "aiohttp": {"backends.transport", "faces", "telemetry.scrape"},
+    "aiohttp": {"backends.transport", "faces", "server", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
     "certifi": {"backends.transport"},
     "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},

@@ -18,9 +18,11 @@ HAS_PROC = Path("/proc/self/status").exists()
 """Whether this system tells what a process holds."""
 
 # Small, so that they are full before anything is measured.
-_SETTINGS = {
+SMALL = {
     "RERANK_GATEWAY__CACHE__MAX_BYTES": "500000",
     "RERANK_GATEWAY__RETRIEVAL__ENGINE": "none",
+}
+ROUTES = {
     "RERANK_GATEWAY__ROUTES__DEFAULT__BACKENDS": '["replicated", "last"]',
     "RERANK_GATEWAY__ROUTES__PART__BACKENDS": '["replicated", "last"]',
     "RERANK_GATEWAY__ROUTES__PART__ON_DEADLINE": "partial",
@@ -45,6 +47,12 @@ class Gateway:
 
     address: str
     pid: int
+    log: str
+    """Path of the file with its lines."""
+
+    def said(self) -> str:
+        """Give its lines so far."""
+        return _said(self.log)
 
     def sample(self) -> Sample:
         """Look at what it holds."""
@@ -61,8 +69,16 @@ class Gateway:
 
 
 @asynccontextmanager
-async def serving(environ: Mapping[str, str]) -> AsyncIterator[Gateway]:
-    """Run `rerank-gateway serve` until the block ends, and see that it ends well."""
+async def serving(
+    environ: Mapping[str, str], *arguments: str
+) -> AsyncIterator[Gateway]:
+    """Run `rerank-gateway serve` until the block ends, and see that it ends well.
+
+    Args:
+        environ: Its settings.
+        arguments: Further ones of its command line.
+
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -81,15 +97,16 @@ async def serving(environ: Mapping[str, str]) -> AsyncIterator[Gateway]:
                 "1",
                 "--address",
                 "127.0.0.1:0",
+                *arguments,
             ),
             cwd=_ROOT,
-            env={**inherited, "PYTHONPATH": path, **_SETTINGS, **environ},
+            env={**inherited, "PYTHONPATH": path, **SMALL, **environ},
             stdout=log,
             stderr=log,
         )
         try:
             address = await _address(log.name)
-            yield Gateway(address, process.pid)
+            yield Gateway(address, process.pid, log.name)
             process.terminate()
             async with asyncio.timeout(_END_S):
                 code = await process.wait()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.soak.callers import Seen, calling
-from benchmarks.soak.process import Sample, serving
+from benchmarks.soak.process import ROUTES, Sample, serving
 from benchmarks.soak.vendors import playing
 
 _EVERY_S = 1.0
@@ -74,7 +74,7 @@ async def soak(*, warm_up_s: float, for_s: float, watch: Watch) -> Soaked:
     loop = asyncio.get_running_loop()
     async with (
         playing() as environ,
-        serving(environ) as gateway,
+        serving({**ROUTES, **environ}) as gateway,
         calling(gateway.address) as seen,
     ):
         await asyncio.sleep(warm_up_s)

@@ -80,6 +80,7 @@ def gateway() -> Dashboard:
         ("Scores, and what the rerank changes", gateway_answers.scores),
         ("gRPC", gateway_insides.grpc),
         ("Time and load", gateway_process.time_and_load),
+        ("Configuration", gateway_process.configuration),
         ("Telemetry", gateway_process.telemetry),
     )
     return _filled(built, rows)

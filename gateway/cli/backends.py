@@ -9,7 +9,8 @@ from gateway.cli.tables import show_backends
 from gateway.concurrency import all_of
 from rerank.v1 import backend_pb2, backend_service_pb2, backend_service_pb2_grpc
 
-_Checked = tuple[backend_pb2.Backend, backend_service_pb2.CheckBackendResponse]
+Checked = tuple[backend_pb2.Backend, backend_service_pb2.CheckBackendResponse]
+"""A backend, and what a probe of it found."""
 
 
 def backends(config: ConfigOption = None, address: AddressOption = None) -> None:
@@ -17,27 +18,28 @@ def backends(config: ConfigOption = None, address: AddressOption = None) -> None
 
     A probe is one call with two short documents; a vendor may charge for it.
     """
-
-    async def ask(channel: grpc.aio.Channel) -> list[_Checked]:
-        stub = backend_service_pb2_grpc.BackendServiceStub(channel)
-        listed: list[backend_pb2.Backend] = []
-        request = backend_service_pb2.ListBackendsRequest()
-        while True:
-            page = await stub.ListBackends(request)
-            listed += page.backends
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
-
-        async def check(backend: backend_pb2.Backend) -> _Checked:
-            question = backend_service_pb2.CheckBackendRequest(name=backend.name)
-            return backend, await stub.CheckBackend(question)
-
-        # What is the same to several workers is asked once.
-        different = {backend.name: backend for backend in reversed(listed)}
-        return await all_of(*(check(different[name]) for name in sorted(different)))
-
-    checked = asked(config, address, ask, searches=False)
+    checked = asked(config, address, check_all, searches=False)
     show_backends(literal_console(), checked)
     if not all(found.available for _, found in checked):
         raise SystemExit(1)
+
+
+async def check_all(channel: grpc.aio.Channel) -> list[Checked]:
+    """List every backend of a gateway, and have each of them probed."""
+    stub = backend_service_pb2_grpc.BackendServiceStub(channel)
+    listed: list[backend_pb2.Backend] = []
+    request = backend_service_pb2.ListBackendsRequest()
+    while True:
+        page = await stub.ListBackends(request)
+        listed += page.backends
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+
+    async def check(backend: backend_pb2.Backend) -> Checked:
+        question = backend_service_pb2.CheckBackendRequest(name=backend.name)
+        return backend, await stub.CheckBackend(question)
+
+    # What is the same to several workers is asked once.
+    different = {backend.name: backend for backend in reversed(listed)}
+    return await all_of(*(check(different[name]) for name in sorted(different)))

@@ -1,6 +1,8 @@
 """Read the configuration for a command, and say everything that is wrong with it."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,32 +21,21 @@ ConfigOption = Annotated[
 ]
 
 
-def configured(
-    path: Path | None,
-    *,
-    address: str | None = None,
-    http_address: str | None = None,
-    metrics_address: str | None = None,
-    workers: int | None = None,
-) -> Settings:
+def configured(path: Path | None, *, address: str | None = None) -> Settings:
     """Read the configuration, or end the command with every problem, one a line.
 
     Args:
         path: The file, if the user names one.
         address: Replaces `server.address`.
-        http_address: Replaces `http.address`.
-        metrics_address: Replaces `telemetry.metrics_address`.
-        workers: Replaces `server.workers`.
 
     """
+    return or_every_problem(partial(load, path, address=address))
+
+
+def or_every_problem(read: Callable[[], Settings]) -> Settings:
+    """Read a configuration, or end the command with every problem, one a line."""
     try:
-        return load(
-            path,
-            address=address,
-            http_address=http_address,
-            metrics_address=metrics_address,
-            workers=workers,
-        )
+        return read()
     except SettingsError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - a command

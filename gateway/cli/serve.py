@@ -4,15 +4,18 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from gateway.cli.configuration import ConfigOption, configured
+from gateway.cli.configuration import ConfigOption
 from gateway.cli.failing import MISTAKE, fail
+from gateway.cli.reloads import Source, ignore_until_it_serves, reloads
 from gateway.cli.worker import loop_factory, settle_memory
 from gateway.concurrency import ended
-from gateway.settings import Settings
+from gateway.events import Emit, Reloaded, each_of
+from gateway.settings import Settings, load
 from gateway.settings.identity_checks import exposures
 
 _log = logging.getLogger("gateway")
@@ -43,16 +46,23 @@ def serve(
     ] = None,
 ) -> None:
     """Listen until SIGTERM or SIGINT, then let the calls in flight finish."""
-    settings = configured(
+    source = Source(
         config,
-        address=address,
-        http_address=http_address,
-        metrics_address=metrics_address,
-        workers=workers,
+        partial(
+            load,
+            config,
+            address=address,
+            http_address=http_address,
+            metrics_address=metrics_address,
+            workers=workers,
+        ),
     )
+    settings = source.first()
+    ignore_until_it_serves()
     from gateway.identity.certificates import CertificateError
     from gateway.listening import AddressError
     from gateway.logs import lines_to_stderr
+    from gateway.logs.audit import CannotWrite, audit
     from gateway.settings.credentials import WrongKeysError
     from gateway.tenants.ledger import LedgerUnusable
     from gateway.workers.cores import can_share_a_port, workers_by_default
@@ -62,15 +72,16 @@ def serve(
     if count > 1 and not can_share_a_port():
         fail("server.workers: more than one needs Linux", MISTAKE)
     try:
-        with lines_to_stderr(settings.logs):
+        with lines_to_stderr(settings.logs), audit(settings.logs) as noted:
             if count == 1:
                 with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                    runner.run(_serve(settings))
+                    runner.run(_serve(source, settings, noted))
             else:
-                asyncio.run(_supervise(settings, count))
+                asyncio.run(_supervise(source, settings, count, noted))
     except (
         AddressError,
         CannotServe,
+        CannotWrite,
         CertificateError,
         LedgerUnusable,
         WrongKeysError,
@@ -78,36 +89,46 @@ def serve(
         fail(str(error))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(source: Source, settings: Settings, noted: Emit) -> None:
     from gateway.compose import gateway
     from gateway.logs import EventLog
 
     stop = _stop_signal()
-    async with gateway(settings, EventLog(settings.logs)) as running:
+    emit = each_of(EventLog(settings.logs), noted)
+    async with gateway(settings, emit) as running:
         settle_memory()
         _listening(
             settings, running.address, running.http_address, running.metrics_address
         )
-        await stop.wait()
-        _stopping(settings)
-        await running.server.stop(grace_s=settings.server.grace_s)
+
+        async def put(wanted: Settings) -> None:
+            (await running.prepare(wanted)).apply()
+
+        async def tell(how: Reloaded) -> None:
+            running.tell(how)
+
+        async with reloads(source, settings, settings, put=put, tell=tell) as now:
+            await stop.wait()
+        _stopping(now.settings)
+        await running.server.stop(grace_s=now.settings.server.grace_s)
     _log.info("stopped")
 
 
-async def _supervise(settings: Settings, count: int) -> None:
+async def _supervise(source: Source, began: Settings, count: int, noted: Emit) -> None:
     """Have workers serve, which share one port; serve nothing here but their metrics."""
+    from gateway.logs import EventLog
     from gateway.workers.supervising import Workers
 
     stop = _stop_signal()
     async with AsyncExitStack() as parts:
-        address = _taken(settings.server.address, parts)
+        address = _taken(began.server.address, parts)
         http_address = ""
-        if settings.http.address:
-            http_address = _taken(settings.http.address, parts)
-        settings = settings.model_copy(
+        if began.http.address:
+            http_address = _taken(began.http.address, parts)
+        settings = began.model_copy(
             update={
-                "server": settings.server.model_copy(update={"address": address}),
-                "http": settings.http.model_copy(update={"address": http_address}),
+                "server": began.server.model_copy(update={"address": address}),
+                "http": began.http.model_copy(update={"address": http_address}),
             }
         )
         metrics_address = ""
@@ -121,6 +142,12 @@ async def _supervise(settings: Settings, count: int) -> None:
             )
         else:
             workers = Workers(settings, count=count)
+        log = each_of(EventLog(settings.logs), noted)
+
+        async def tell(how: Reloaded) -> None:
+            log(how)
+            await workers.count(how)
+
         running = asyncio.create_task(workers.run())
         try:
             await _first(stop, workers.all_served, running)
@@ -128,11 +155,12 @@ async def _supervise(settings: Settings, count: int) -> None:
                 _listening(
                     settings, address, http_address, metrics_address, workers=count
                 )
-            await _first(stop, running)
+                async with reloads(source, began, settings, put=workers.put, tell=tell):
+                    await _first(stop, running)
         finally:
             if not running.done():
-                _stopping(settings)
-            await workers.stop(running, grace_s=settings.server.grace_s)
+                _stopping(workers.settings)
+            await workers.stop(running)
         if not running.cancelled():  # as it is where one had to be killed
             running.result()
     _log.info("stopped")

@@ -1,6 +1,5 @@
 """What building one backend gives: its stack, and what can be told about it."""
 
-import logging
 from dataclasses import dataclass
 
 from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
@@ -14,8 +13,6 @@ from gateway.layers.metered import Metered
 from gateway.layers.timeout import Timeout
 from gateway.settings import BackendSettings
 from gateway.settings.models import DEFAULT_TOP_K
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,7 @@ def built(
 
 
 def misconfigured(name: str, settings: BackendSettings, problem: str) -> Built:
-    """Stand in for a backend that cannot be asked, and say so loudly."""
-    _log.error("backend %s is MISCONFIGURED and will not be asked: %s", name, problem)
+    """Stand in for a backend that cannot be asked."""
     scorer = MisconfiguredScorer(name=name, problem=problem)
     dialect = DIALECTS.get(settings.dialect) or GRPC_DIALECTS.get(settings.dialect)
     configured = Configured(

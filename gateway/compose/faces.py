@@ -1,15 +1,15 @@
 """The HTTP faces of one gateway, if it has any."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 
 from gateway.contract import DEFAULT_ROUTE
 from gateway.faces.assembling import assembled
 from gateway.faces.exchange import Bounds, Exchanges
-from gateway.faces.listener import Listener
 from gateway.faces.looking import Looking
 from gateway.faces.openapi import document
+from gateway.faces.paths import Paths
 from gateway.faces.reranks import Routes
 from gateway.identity.entrance import Entrance
 from gateway.identity.permitted import PermittedRoutes
@@ -18,30 +18,28 @@ from gateway.rpc.in_process import Handlers, InProcess
 from gateway.rpc.requests import Limits
 from gateway.settings import RouteSettings, Settings
 
-Faces = Callable[[Handlers, InProcess], Listener]
-"""Given the services and the way to them, gives what listens."""
-
 
 def faces(
-    settings: Settings, inspecting: Inspecting, entrance: Entrance
-) -> Faces | None:
-    """Give what makes the faces of a gateway; None: it has none.
+    settings: Settings,
+    inspecting: Inspecting,
+    entrance: Entrance,
+    handlers: Handlers,
+    in_process: InProcess,
+) -> Paths | None:
+    """Give what answers by HTTP; None: nothing does.
 
     Args:
         settings: Of this process.
         inspecting: Knows the backends.
         entrance: Whom they let in.
+        handlers: Of all services.
+        in_process: The way to them.
 
     """
     http, server = settings.http, settings.server
     if not http.address:
         return None
-    limits = Limits(
-        max_documents=server.max_documents,
-        max_document_bytes=server.max_document_bytes,
-        max_query_bytes=server.max_query_bytes,
-    )
-
+    limits = limits_of(settings)
     ours = version("rerank-gateway")
     routes: Mapping[str, RouteSettings] = settings.routes
     if entrance.identify:
@@ -51,37 +49,44 @@ def faces(
         default = routes.get(DEFAULT_ROUTE)
         return default.backends[0] if default else ""
 
-    def open_faces(handlers: Handlers, in_process: InProcess) -> Listener:
-        return assembled(
-            handlers=handlers,
-            exchanges=Exchanges(
-                in_process,
-                Bounds(
-                    max_body_bytes=server.max_message_bytes,
-                    body_timeout_s=http.body_timeout_s,
-                ),
+    return assembled(
+        handlers=handlers,
+        exchanges=Exchanges(
+            in_process,
+            Bounds(
+                max_body_bytes=server.max_message_bytes,
+                body_timeout_s=http.body_timeout_s,
             ),
-            routes=Routes(
-                names=routes,
-                bounded=frozenset(
-                    name
-                    for name, route in settings.routes.items()
-                    if route.top_k is not None
-                ),
-                keep_order=http.on_fallback == "keep_order",
-                default=DEFAULT_ROUTE,
+        ),
+        routes=Routes(
+            names=routes,
+            bounded=frozenset(
+                name
+                for name, route in settings.routes.items()
+                if route.top_k is not None
             ),
+            keep_order=http.on_fallback == "keep_order",
+            default=DEFAULT_ROUTE,
+        ),
+        limits=limits,
+        looking=Looking(
+            inspecting=inspecting,
             limits=limits,
-            looking=Looking(
-                inspecting=inspecting,
-                limits=limits,
-                max_calls=server.max_calls,
-                version=ours,
-                describe=partial(document, version=ours, limits=limits),
-                entrance=entrance,
-                asked_first=asked_first,
-            ),
-            idle_timeout_s=http.idle_timeout_s,
-        )
+            max_calls=server.max_calls,
+            version=ours,
+            describe=partial(document, version=ours, limits=limits),
+            entrance=entrance,
+            asked_first=asked_first,
+        ),
+    )
 
-    return open_faces
+
+def limits_of(settings: Settings) -> Limits:
+    """Say how much a request may bring, and what is kept of it."""
+    server = settings.server
+    return Limits(
+        max_documents=server.max_documents,
+        max_document_bytes=server.max_document_bytes,
+        max_query_bytes=server.max_query_bytes,
+        labels=tuple(sorted(settings.ledger.labels)),
+    )

@@ -12,7 +12,9 @@ from gateway.identity.caller import Caller
 from gateway.identity.entrance import Entrance
 from gateway.identity.keys import Key, KeyRing
 from gateway.identity.permitted import PermittedCollections
-from gateway.identity.watching import stamps, whenever_changed
+from gateway.identity.watching import whenever_changed
+from gateway.reloading.change import CannotChange, Change, Prepare, at_once, no_change
+from gateway.reloading.watching import stamps
 from gateway.retrieval.refusing import RefusingRetriever
 from gateway.retrieval.retriever import Retriever
 from gateway.settings import Settings
@@ -22,8 +24,10 @@ from gateway.settings.identity import JwtSettings, KeySettings
 _log = logging.getLogger(__name__)
 
 
-async def entrance(settings: Settings, parts: AsyncExitStack) -> Entrance:
-    """Build what stands before the listeners.
+async def entrance(
+    settings: Settings, parts: AsyncExitStack
+) -> tuple[Entrance, Prepare]:
+    """Build what stands before the listeners, and what has it know other keys.
 
     Args:
         settings: Of this process; its files were read once, and may have changed since.
@@ -38,13 +42,15 @@ async def entrance(settings: Settings, parts: AsyncExitStack) -> Entrance:
     if shown is not None:
         looking = shown.watch(every_s=settings.tls.look_every_s)
         await parts.enter_async_context(in_the_background(looking))
-    return Entrance(
-        identify=await _identify(settings, parts),
+    identify, other_keys = await _identify(settings, parts)
+    door = Entrance(
+        identify=identify,
         open=frozenset(settings.identity.open),
         grpc=shown if settings.tls.serves("grpc") else None,
         http=shown if settings.tls.serves("http") else None,
         metrics=shown if settings.tls.serves("metrics") else None,
     )
+    return door, other_keys
 
 
 def permitted(retriever: Retriever) -> Retriever:
@@ -54,26 +60,47 @@ def permitted(retriever: Retriever) -> Retriever:
     return PermittedCollections(retriever)
 
 
-async def _identify(settings: Settings, parts: AsyncExitStack) -> Identify | None:
+async def _identify(
+    settings: Settings, parts: AsyncExitStack
+) -> tuple[Identify | None, Prepare]:
     match settings.identity.mode:
         case "none":
-            return None
+            return None, no_change
         case "keys":
             return await _keys(settings, parts)
         case "jwt":
             assert settings.identity.jwt  # noqa: S101 - it was checked
-            return await _tokens(settings.identity.jwt, parts)
+            return await _tokens(settings.identity.jwt, parts), no_change
 
 
-async def _keys(settings: Settings, parts: AsyncExitStack) -> Identify:
-    identity, routes = settings.identity, settings.routes
+async def _keys(settings: Settings, parts: AsyncExitStack) -> tuple[Identify, Prepare]:
+    identity = settings.identity
     paths = [Path(identity.keys_file)] if identity.keys_file else []
     seen = stamps(paths)
-    ring = KeyRing(_known(await asyncio.to_thread(read_keys, identity, routes)))
+
+    async def read(wanted: Settings) -> list[Key]:
+        return _known(
+            await asyncio.to_thread(read_keys, wanted.identity, wanted.routes)
+        )
+
+    ring = KeyRing(await read(settings))
+
+    async def prepare(wanted: Settings) -> Change:
+        try:
+            known = await read(wanted)
+        except WrongKeysError as error:
+            raise CannotChange(error.problems) from error
+
+        def apply() -> None:
+            nonlocal settings
+            settings = wanted
+            ring.replace(known)
+
+        return at_once(apply)
 
     async def again() -> bool:
         try:
-            ring.replace(_known(await asyncio.to_thread(read_keys, identity, routes)))
+            ring.replace(await read(settings))
         except WrongKeysError as error:
             _log.error("the new keys are not used: %s", "; ".join(error.problems))
             return False
@@ -83,7 +110,7 @@ async def _keys(settings: Settings, parts: AsyncExitStack) -> Identify:
     if paths:
         looking = whenever_changed(paths, seen, again, every_s=identity.look_every_s)
         await parts.enter_async_context(in_the_background(looking))
-    return ring.identify
+    return ring.identify, prepare
 
 
 def _known(keys: Mapping[str, KeySettings]) -> list[Key]:

@@ -2,8 +2,10 @@
 
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.events import Emit
@@ -13,6 +15,9 @@ from gateway.layers.process_memory import ProcessMemory
 from gateway.layers.tenant_memory import tenant_memory
 from gateway.ranking.normalize import Scale
 from gateway.settings import BackendSettings, CacheSettings
+
+if TYPE_CHECKING:
+    from gateway.layers.redis_memory import RedisMemory
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +42,11 @@ class Memories:
     secret: bytes
     process: ProcessMemory | None = None
     """The one in this process, if there is one."""
+    problem: str = ""
+    """Why nothing is shared although that was wanted."""
+    probe: Callable[[], Awaitable[str]] | None = None
+    """Asks what is shared whether it works; gives why not, or an empty string. None: nothing
+    is shared."""
 
     def keys(self, name: str, settings: BackendSettings, scale: Scale) -> PairKeys:
         """Name the scores of one backend."""
@@ -73,6 +83,7 @@ async def memories(
     if settings.key:
         secret = settings.key.get_secret_value().encode()
     tiers: list[Tier] = []
+    shared: RedisMemory | None = None
     problem = settings.problem
     if settings.url and not problem:
         try:
@@ -89,7 +100,12 @@ async def memories(
         process = made(max_bytes=settings.max_bytes)
         tiers.append(Tier(process, "process"))
     return Memories(
-        tiers=tuple(tiers), ttl_s=settings.ttl_s, secret=secret, process=process
+        tiers=tuple(tiers),
+        ttl_s=settings.ttl_s,
+        secret=secret,
+        process=process,
+        problem=problem,
+        probe=shared.probe if shared else None,
     )
 
 
@@ -98,7 +114,7 @@ async def _shared(
     secret: bytes,
     emit: Emit,
     parts: AsyncExitStack,
-) -> Memory:
+) -> "RedisMemory":
     from gateway.layers.redis_memory import RedisMemory
 
     url = settings.url

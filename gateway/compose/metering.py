@@ -1,12 +1,12 @@
 """Tenants and their ledger, if there are any."""
 
-import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import quote
 
 from gateway.compose.stack import Leaf
 from gateway.events import Emit, LedgerSilent
+from gateway.reloading.change import Change, Prepare, at_once, no_change
 from gateway.settings import (
     BackendSettings,
     LedgerSettings,
@@ -20,8 +20,6 @@ from gateway.tenants.ledger import Calendar, Ledger, LedgerUnusable
 from gateway.tenants.limits import Daily, Limits, Quota, Rate
 from gateway.tenants.metering import Meter, Metering
 from gateway.tenants.tenants import Tenants
-
-_log = logging.getLogger(__name__)
 
 
 async def metering(
@@ -41,22 +39,24 @@ async def metering(
     """
     if not settings.tenants:
         return None
-    for name in sorted({each for r in settings.routes.values() for each in r.backends}):
-        if not price_of(settings.backends[name].price).is_set:
-            _log.warning(
-                "backend %s has no price: its calls are counted as unpriced", name
-            )
     return Metering(
-        tenants=Tenants(
-            {
-                name: limits_of(tenant, siblings)
-                for name, tenant in settings.tenants.items()
-            }
-        ),
+        tenants=Tenants(_limits(settings, siblings)),
         ledger=await _ledger(settings.ledger, emit, parts),
         emit=emit,
         calendar=Calendar(),
     )
+
+
+def other_limits(metered: Metering | None, siblings: Siblings) -> Prepare:
+    """Give what has tenants have other limits: what they have under way stays theirs."""
+    if metered is None:
+        return no_change
+
+    async def prepare(wanted: Settings) -> Change:
+        limits = _limits(wanted, siblings)
+        return at_once(lambda: metered.tenants.limit(limits))
+
+    return prepare
 
 
 def meter(
@@ -77,6 +77,12 @@ def price_of(settings: PriceSettings | None) -> Price:
         per_million_tokens=settings.per_million_tokens,
         per_1000_calls=settings.per_1000_calls,
     )
+
+
+def _limits(settings: Settings, siblings: Siblings) -> dict[str, Limits]:
+    return {
+        name: limits_of(tenant, siblings) for name, tenant in settings.tenants.items()
+    }
 
 
 def limits_of(settings: TenantSettings, siblings: Siblings) -> Limits:

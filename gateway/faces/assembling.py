@@ -1,4 +1,4 @@
-"""Put the faces together, behind one listener."""
+"""Put the faces together, for one listener."""
 
 from aiohttp import web
 from google.protobuf.descriptor import MethodDescriptor
@@ -6,7 +6,6 @@ from google.protobuf.descriptor import MethodDescriptor
 from gateway.faces import connect
 from gateway.faces.exchange import Exchanges
 from gateway.faces.face import Face
-from gateway.faces.listener import Listener
 from gateway.faces.looking import Looking
 from gateway.faces.paths import RERANKS, Paths, Respond
 from gateway.faces.reranks import FaceOf, Routes, VendorRerank
@@ -21,9 +20,8 @@ def assembled(
     routes: Routes,
     limits: Limits,
     looking: Looking,
-    idle_timeout_s: float,
-) -> Listener:
-    """Give what listens for all faces.
+) -> Paths:
+    """Give what answers for all faces.
 
     Args:
         handlers: Of all services.
@@ -31,7 +29,6 @@ def assembled(
         routes: Which there are.
         limits: How much a request may bring.
         looking: Answers who only looks.
-        idle_timeout_s: How long a connection may be without a complete request.
 
     """
 
@@ -57,4 +54,4 @@ def assembled(
         places[connect.path_of(method)] = {"POST": calling(method)}
     for path, look in looking.places().items():
         places.setdefault(path, {}).update(GET=look, HEAD=look)
-    return Listener(Paths(places), idle_timeout_s=idle_timeout_s)
+    return Paths(places)

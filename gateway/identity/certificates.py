@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from gateway.identity.watching import stamps, whenever_changed
+from gateway.identity.watching import whenever_changed
+from gateway.reloading.watching import stamps
 
 _log = logging.getLogger(__name__)
 

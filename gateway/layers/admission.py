@@ -40,7 +40,7 @@ class Admission:
             raise QuotaExceeded(
                 _NOBODY, over.quota, limit=over.limit, retry_after_s=over.again_s
             )
-        self._tenants.begin(tenant, documents=documents, now=_now())
+        begun = self._tenants.begin(tenant, documents=documents, now=_now())
         try:
             scores = await self._scorer.score(
                 replace(
@@ -50,7 +50,7 @@ class Admission:
                 )
             )
         finally:
-            self._tenants.end(tenant)
+            self._tenants.end(begun)
         if scores.again is None:
             return scores
         return replace(scores, again=self._again(documents, scores.again))
@@ -64,8 +64,8 @@ class Admission:
             tenant = caller.get().tenant
             if self._over(tenant, documents) or not again():
                 return False
-            self._tenants.begin(tenant, documents=documents, now=_now())
-            self._tenants.end(tenant)
+            begun = self._tenants.begin(tenant, documents=documents, now=_now())
+            self._tenants.end(begun)
             return True
 
         return again_if_admitted

@@ -129,6 +129,14 @@ class RedisMemory:
         except TimeoutError:
             self._failed(f"{self._unwritten} scores were not written before the end")
 
+    async def probe(self) -> str:
+        """Write something, and say why that failed; empty: it did not."""
+        try:
+            await self._client.set(_PREFIX + b"probe", b"", px=1)
+        except _FAILURES as error:
+            return type(error).__name__
+        return ""
+
     async def judge(self, name: bytes) -> Judge | None:
         """Tell who judged last, as far as this process or, before it, any other knows."""
         if name not in self._judges:
@@ -274,12 +282,11 @@ class RedisMemory:
     async def _answers(self, pipeline: Pipeline) -> list[Any] | None:
         """Give what the server answers to several commands; None: it failed."""
         try:
-            answers: list[Any] = await pipeline.execute()
+            return list(await pipeline.execute())
         except _FAILURES as error:
             # Its kind says enough: what the server says may contain what it was sent.
             self._failed(type(error).__name__)
             return None
-        return answers
 
     def _failed(self, detail: str) -> None:
         self._pause.failed(_now())

@@ -11,6 +11,8 @@ from gateway.events import (
     Event,
     FactsLearned,
     LedgerSilent,
+    Reloaded,
+    ReloadOutcome,
     SharedCacheFailed,
     TenantRefused,
 )
@@ -106,6 +108,8 @@ class EventLog:
                 words = f"backend {backend} does not tell about itself: {detail}"
                 fields = {"backend": backend}
                 _log.warning(Line(words, {"event": "backend_silent", **fields}))
+            case Reloaded():
+                _reloaded(event)
             case _:  # of the others there are too many, and metrics count them
                 pass
 
@@ -137,3 +141,28 @@ class EventLog:
                 {**fields, "reason": reason, "more": more},
             )
         )
+
+
+def _reloaded(event: Reloaded) -> None:
+    fields: dict[str, object] = {
+        "event": "reloaded",
+        "by": event.by,
+        "outcome": event.outcome,
+        "duration_s": round(event.duration_s, 6),
+    }
+    if event.waiting:
+        names = ", ".join(event.waiting)
+        words = f"these settings differ, and wait for the next start: {names}"
+        waiting = {"event": "settings_wait", "settings": [*event.waiting]}
+        _log.warning(Line(words, waiting))
+    if event.outcome is ReloadOutcome.REFUSED:
+        words = (
+            f"the configuration was not reloaded ({event.by}), what served before "
+            f"serves on: {'; '.join(event.problems)}"
+        )
+        _log.error(Line(words, {**fields, "problems": [*event.problems]}))
+        return
+    words = f"the configuration was reloaded ({event.by}) in {event.duration_s:.2f} s"
+    if event.outcome is ReloadOutcome.UNCHANGED:
+        words = f"the configuration says what serves already ({event.by})"
+    _log.info(Line(words, fields))

@@ -59,7 +59,7 @@ def lines_to_stderr(
     hooks = threading.excepthook, sys.unraisablehook
     waiting = _Waiting(worker)
     writer = _Writer(waiting, for_machines if settings.format == "json" else for_people)
-    writer.begin(fd)
+    writer.begin(lambda: fd)
     root.addHandler(waiting)
     root.setLevel(logging.WARNING)
     ours.setLevel(logging.INFO)
@@ -73,6 +73,32 @@ def lines_to_stderr(
         root.removeHandler(waiting)
         root.setLevel(levels[0])
         ours.setLevel(levels[1])
+        writer.end()
+
+
+@contextmanager
+def lines_apart(
+    name: str, where: Callable[[], int], *, worker: int | None = None
+) -> Iterator[logging.Logger]:
+    """Give a logger whose lines, as JSON, go somewhere of their own until the block ends.
+
+    Args:
+        name: Of the logger.
+        where: Gives what is written to, each time; asked on the thread that writes.
+        worker: Which of several processes this is.
+
+    """
+    apart = logging.getLogger(name)
+    waiting = _Waiting(worker)
+    writer = _Writer(waiting, for_machines)
+    writer.begin(where)
+    apart.addHandler(waiting)
+    apart.setLevel(logging.INFO)
+    apart.propagate = False
+    try:
+        yield apart
+    finally:
+        apart.removeHandler(waiting)
         writer.end()
 
 
@@ -150,12 +176,12 @@ class _Writer:
         self._told = 0
         self._thread: threading.Thread
 
-    def begin(self, fd: int) -> None:
+    def begin(self, where: Callable[[], int]) -> None:
         """Start writing."""
         self._thread = threading.Thread(
             # Daemon: it may hang in a write at the end, and nobody waits for that.
             target=self._run,
-            args=(fd,),
+            args=(where,),
             name="logs",
             daemon=True,
         )
@@ -167,7 +193,7 @@ class _Writer:
         self._ending.set()
         self._thread.join(_STOP_WITHIN_S)
 
-    def _run(self, fd: int) -> None:
+    def _run(self, where: Callable[[], int]) -> None:
         queue = self._waiting.queue
         ended = False
         while not ended:
@@ -177,7 +203,7 @@ class _Writer:
             more = min(queue.qsize(), _LINES_TOGETHER)
             entries += [queue.get() for _ in range(more)]
             ended = None in entries
-            self._write_all(fd, [each for each in entries if each])
+            self._write_all(where(), [each for each in entries if each])
 
     def _write_all(self, fd: int, entries: list[Entry]) -> None:
         if dropped := self._waiting.dropped - self._told:

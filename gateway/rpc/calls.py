@@ -61,7 +61,8 @@ class Calls(ServerInterceptor):
         self._observer = observer
         self._emit = emit
         self._exempt = exempt
-        self._allow_debug = allow_debug
+        self.allow_debug = allow_debug
+        """Whether a caller may ask; may be changed at any time."""
 
     async def intercept_service(
         self,
@@ -82,7 +83,7 @@ class Calls(ServerInterceptor):
                 watching.ended(CallEnd("UNIMPLEMENTED", 0.0))
             self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0))
             return None
-        debug = self._allow_debug and asks_for_debug(metadata)
+        debug = self.allow_debug and asks_for_debug(metadata)
         details = handler_call_details
 
         def watched(context: _Context) -> _Watched:
@@ -151,7 +152,7 @@ class _Watched:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        status = self._status(error)
+        status = status_of(error, self._context)
         duration_s = _now() - self._began
         # First: its line names the trace, which is over after that.
         self._emit(
@@ -166,19 +167,6 @@ class _Watched:
         )
         self._watching.ended(CallEnd(status, duration_s))
         self._stack.close()
-
-    def _status(self, error: BaseException | None) -> str:
-        """Name the status that the caller sees."""
-        if error is None:
-            return "OK"
-        if isinstance(error, AbortError):
-            code = self._context.code()
-            return code.name if isinstance(code, grpc.StatusCode) else _BY_NUMBER[code]
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            left_s = self._context.time_remaining()
-            over = left_s is not None and left_s <= 0
-            return "DEADLINE_EXCEEDED" if over else "CANCELLED"
-        return "UNKNOWN"
 
     def _add_trailer(self, *more: tuple[str, str]) -> None:
         trailer = tuple(self._context.trailing_metadata() or ())
@@ -202,6 +190,26 @@ class _Heard:
 
 
 _BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def status_of(error: BaseException | None, context: _Context) -> str:
+    """Name the status that the caller sees.
+
+    Args:
+        error: By which the call ended; None: it was answered.
+        context: Of the call.
+
+    """
+    if error is None:
+        return "OK"
+    if isinstance(error, AbortError):
+        code = context.code()
+        return code.name if isinstance(code, grpc.StatusCode) else _BY_NUMBER[code]
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        left_s = context.time_remaining()
+        over = left_s is not None and left_s <= 0
+        return "DEADLINE_EXCEEDED" if over else "CANCELLED"
+    return "UNKNOWN"
 
 
 def _once(handler: Handler, watched: Callable[[_Context], _Watched]) -> _Handler:

@@ -132,12 +132,18 @@ class Handlers:
             LookupError: Nobody has it.
 
         """
-        details = Details(method, (), "")
+        handler = self.find(Details(method, (), ""))
+        if handler is None:
+            raise LookupError(method)
+        return handler
+
+    def find(self, details: grpc.HandlerCallDetails) -> "Handler | None":
+        """Give the handler of a call; None: nobody has it."""
         for service in self._services:
             handler: Handler | None = service.service(details)
             if handler:
                 return handler
-        raise LookupError(method)
+        return None
 
 
 class InProcess:

@@ -65,6 +65,11 @@ class Shedding(ServerInterceptor):
         self._count()
         return await continuation(handler_call_details)
 
+    def limit(self, *, max_calls: int, max_lag_s: float) -> None:
+        """Refuse by other limits from now on."""
+        self._max_calls = max_calls
+        self._max_lag_s = max_lag_s
+
     @property
     def calls(self) -> int:
         """Calls in flight that count."""

@@ -13,7 +13,7 @@ from gateway.settings.models import (
 )
 from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.server import ServerSettings
-from gateway.settings.sources import Ticket, load, ticket
+from gateway.settings.sources import Ticket, files, load, ticket
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 from gateway.settings.tenants import LedgerSettings, PriceSettings, TenantSettings
 
@@ -38,6 +38,7 @@ __all__ = [
     "Ticket",
     "TlsSettings",
     "checked",
+    "files",
     "load",
     "ticket",
 ]

@@ -30,6 +30,9 @@ class ServerSettings(Section):
     """Processes that serve together on this address (Linux only); unset: one per core, and
     per 512 MiB of memory, that they may use. Limits of calls, of queues and of memory are
     those of all of them together: each has its part, and at least 1."""
+    watch_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    """How often it is looked whether the configuration or a file with a key was replaced, and
+    then reloaded; 0: only SIGHUP reloads."""
     grace_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     """How long calls in flight may go on after SIGTERM."""
     max_message_bytes: Count = 32 * MIB

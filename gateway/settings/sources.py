@@ -114,6 +114,26 @@ def ticket(environ: Mapping[str, str] | None = None) -> Ticket:
     return Ticket(env.get(_KEY, "").strip(), Path(authorities) if authorities else None)
 
 
+def files(
+    path: Path | None, *read: Settings, environ: Mapping[str, str] | None = None
+) -> frozenset[Path]:
+    """Name the files that configurations come from, those of secrets among them.
+
+    Args:
+        path: The TOML file, as for `load`.
+        read: What was read.
+        environ: Stands in for the process's environment.
+
+    """
+    env = os.environ if environ is None else environ
+    named = str(path) if path else env.get(_FILE, "")
+    found = {named}
+    for settings in read:
+        found.update(each.api_key_file for each in settings.backends.values())
+        found.add(settings.embedder.api_key_file)
+    return frozenset(Path(each) for each in found if each)
+
+
 def _file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))

@@ -68,6 +68,9 @@ class LogSettings(Section):
     format: Literal["console", "json"] = "console"
     calls: Literal["all", "failed", "none"] = "all"
     """Which calls get their line: `failed`, those that ended in an error or fell back."""
+    audit: str = ""
+    """Where every call that administers, and every reload, is written down as a line of JSON,
+    without any text: a file that is added to, or `stderr`; unset: nowhere."""
 
 
 def from_environment(

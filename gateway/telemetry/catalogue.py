@@ -246,6 +246,25 @@ SERVER_IN_FLIGHT: Final = Metric(
     "{request}",
     "Calls that are being served.",
 )
+CONFIG_RELOADS: Final = Metric(
+    "rerank_gateway.config.reloads",
+    Kind.COUNTER,
+    "{reload}",
+    "Times that the configuration was read again, by what became of it.",
+    (semconv.CONFIG_OUTCOME,),
+)
+CONFIG_SUCCESS: Final = Metric(
+    "rerank_gateway.config.reload.success",
+    Kind.GAUGE,
+    "1",
+    "0 while what serves is not what was read last, since that has a problem; else 1.",
+)
+CONFIG_TIME: Final = Metric(
+    "rerank_gateway.config.reload.time",
+    Kind.GAUGE,
+    "s",
+    "When what serves was read, in seconds since 1970.",
+)
 DROPPED: Final = Metric(
     "rerank_gateway.telemetry.dropped",
     Kind.COUNTER,
@@ -262,6 +281,7 @@ METRICS: Final = (
     *(TENANT_UNITS, TENANT_COST, TENANT_REFUSED),
     *(SCORE, DISPLACEMENT, TOP1),
     *(LOOP_LAG, SERVER_IN_FLIGHT, DROPPED),
+    *(CONFIG_RELOADS, CONFIG_SUCCESS, CONFIG_TIME),
 )
 """All of them, in the order in which they are shown."""
 

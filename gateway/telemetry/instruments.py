@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,6 +21,7 @@ from prometheus_client import (
 from gateway.backends.errors import FailureReason
 from gateway.events import CircuitState
 from gateway.telemetry import catalogue, semconv
+from gateway.telemetry.configurations import Configurations
 from gateway.telemetry.series import Counting, Measuring, Sorting
 from gateway.telemetry.summing import in_words
 from gateway.telemetry.tenant_numbers import TenantNumbers
@@ -31,10 +32,7 @@ Read = Callable[[], float]
 CacheResult = Literal["hit", "partial", "miss", "coalesced", "bypass"]
 Extra = Literal["retry", "hedge"]
 
-_RESULTS: Final[tuple[CacheResult, ...]] = (
-    *("hit", "partial", "miss"),
-    *("coalesced", "bypass"),
-)
+_RESULTS: Final[tuple[CacheResult, ...]] = get_args(CacheResult)
 _STATES: Final = tuple(CircuitState)
 
 
@@ -102,6 +100,7 @@ class Instruments:
         self._lag = Measuring(catalogue.LOOP_LAG, registry)
         self._serving = Measuring(catalogue.SERVER_IN_FLIGHT, registry)
         self._dropped = Counting(catalogue.DROPPED, registry)
+        self.configurations = Configurations(registry)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         for result in _RESULTS:
@@ -208,6 +207,11 @@ class Instruments:
         for state in _STATES:
             self._circuits.set(state is now, backend, state.lower())
 
+    def forget_circuit(self, server: str) -> None:
+        """Show a circuit no more: it belongs to no backend that is asked."""
+        for state in _STATES:
+            self._circuits.forget(server, state.lower())
+
     def dropped(self, signal: str, count: int = 1) -> None:
         """Count what was not sent."""
         self._dropped.add(count, signal)
@@ -256,10 +260,7 @@ class Instruments:
 
     def watch_server(self, *, lag_s: Read, in_flight: Read) -> None:
         """Show how busy the process is."""
-        self._readings += (
-            _shown(self._lag, lag_s),
-            _shown(self._serving, in_flight),
-        )
+        self._readings += (_shown(self._lag, lag_s), _shown(self._serving, in_flight))
 
     def watch_export(self, signal: str, *, dropped: Read) -> None:
         """Show what was not sent of one signal, such as `traces`."""

@@ -6,6 +6,7 @@ from gateway.events import (
     CircuitChanged,
     Event,
     Hedged,
+    Reloaded,
     Retried,
     SharedCacheFailed,
     TenantRefused,
@@ -44,5 +45,7 @@ class Measures:
                 self._instruments.tenants.metered(event)
             case TenantRefused():
                 self._instruments.tenants.refused(event)
+            case Reloaded(_, outcome):
+                self._instruments.configurations.reloaded(outcome)
             case _:
                 pass

@@ -100,6 +100,7 @@ LABELS: Final = "rerank_gateway.labels"
 CIRCUIT_STATE: Final = "rerank_gateway.circuit.state"
 EXTRA_CALL: Final = "rerank_gateway.extra_call.kind"
 SIGNAL: Final = "rerank_gateway.telemetry.signal"
+CONFIG_OUTCOME: Final = "rerank_gateway.config.outcome"
 DEBUG: Final = "rerank_gateway.debug"
 
 # Bounds: the SDK keeps 128 attributes of a span and drops the oldest beyond.

@@ -38,6 +38,11 @@ class Series(Generic[SeriesT]):
         series = self._known.get(values)
         return self._other(values) if series is None else series
 
+    def forget(self, *values: str) -> None:
+        """Show one no more; one that is not known was not shown."""
+        if self._known.pop(values, None) is not None:
+            self._family.remove(*values)
+
     def _other(self, values: tuple[str, ...]) -> SeriesT:
         if len(self._known) >= MOST_SERIES:
             # The values that are ours are few, so that these are few too.
@@ -106,6 +111,10 @@ class Measuring:
     def add(self, amount: float, *values: str) -> None:
         """Let it go up, or down."""
         self._series(*values).inc(amount)
+
+    def forget(self, *values: str) -> None:
+        """Have no value any more."""
+        self._series.forget(*values)
 
 
 class Sorting:

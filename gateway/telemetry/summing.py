@@ -12,12 +12,22 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.samples import Exemplar, Sample
 
 from gateway.events import CircuitState
-from gateway.telemetry.catalogue import CIRCUIT_STATE, LOOP_LAG, STATE
+from gateway.telemetry.catalogue import (
+    CIRCUIT_STATE,
+    CONFIG_RELOADS,
+    CONFIG_SUCCESS,
+    CONFIG_TIME,
+    LOOP_LAG,
+    STATE,
+)
 
-_LARGEST: Final = frozenset({LOOP_LAG.family, "python_info"})
-"""The busiest process; and what is the same in all of them."""
-_SMALLEST: Final = frozenset({"process_start_time_seconds"})
-"""The oldest process: the one that started the others."""
+_LARGEST: Final = frozenset({LOOP_LAG.family, CONFIG_RELOADS.family, "python_info"})
+"""The busiest process; and what is the same in all of them: each counts every reload, and
+one that was started later fewer of them."""
+_SMALLEST: Final = frozenset(
+    {"process_start_time_seconds", CONFIG_SUCCESS.family, CONFIG_TIME.family}
+)
+"""The oldest process: the one that started the others; and the oldest configuration."""
 _LASTING: Final = frozenset({"counter", "histogram"})
 _WORST: Final = tuple(
     each.lower()

@@ -34,10 +34,19 @@ class Tenants:
     """
 
     def __init__(self, limits: Mapping[str, Limits]) -> None:
+        self._states: dict[str, State] = {}
+        self.limit(limits)
+
+    def limit(self, limits: Mapping[str, Limits]) -> None:
+        """Have other limits hold from now on.
+
+        What is under way counts on, and a rate that is the same is used up as far as it was.
+        """
         self._limits = limits
         self._others = limits.get(DEFAULT, UNLIMITED)
         self._anonymous = limits.get(ANONYMOUS, UNLIMITED)
-        self._states: dict[str, _State] = {}
+        for tenant, state in self._states.items():
+            state.limit(self.limits(tenant))
 
     def limits(self, tenant: str) -> Limits:
         """Give the limits of a tenant; an empty name is anybody's."""
@@ -67,30 +76,31 @@ class Tenants:
             return Over("max_concurrent_calls", str(limits.at_once), _SOON_S)
         return None
 
-    def begin(self, tenant: str, *, documents: int, now: float) -> None:
-        """Let a request through; `end` must follow."""
+    def begin(self, tenant: str, *, documents: int, now: float) -> "State | None":
+        """Let a request through, and give what `end` must be told."""
         limits = self.limits(tenant)
         if limits is UNLIMITED:
-            return
+            return None
         state = self._state(tenant, limits, now)
         state.running += 1
         if state.requests:
             state.requests.take(1, now)
         if state.documents:
             state.documents.take(documents, now)
+        return state
 
-    def end(self, tenant: str) -> None:
-        """Note that a request is over."""
-        if state := self._states.get(tenant):
-            state.running -= 1
+    def end(self, begun: "State | None") -> None:
+        """Note that a request is over, whatever its tenant's limits are by now."""
+        if begun:
+            begun.running -= 1
 
-    def _state(self, tenant: str, limits: Limits, now: float) -> "_State":
+    def _state(self, tenant: str, limits: Limits, now: float) -> "State":
         state = self._states.get(tenant)
         if state is None:
             if len(self._states) >= _MOST_KNOWN:
                 self._forget(now)
-            state = _State(_bucket(limits.requests), _bucket(limits.documents))
-            self._states[tenant] = state
+            state = self._states[tenant] = State()
+            state.limit(limits)
         return state
 
     def _forget(self, now: float) -> None:
@@ -100,10 +110,21 @@ class Tenants:
 
 
 @dataclass(slots=True)
-class _State:
-    requests: Bucket | None
-    documents: Bucket | None
+class State:
+    """What one tenant has under way, and has left."""
+
+    limits: Limits = UNLIMITED
+    requests: Bucket | None = None
+    documents: Bucket | None = None
     running: int = 0
+
+    def limit(self, limits: Limits) -> None:
+        """Have other limits, with full buckets for the rates that differ."""
+        if limits.requests != self.limits.requests:
+            self.requests = _bucket(limits.requests)
+        if limits.documents != self.limits.documents:
+            self.documents = _bucket(limits.documents)
+        self.limits = limits
 
     def idle(self, now: float) -> bool:
         """Tell whether nothing would change if it were not there."""

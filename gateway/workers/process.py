@@ -7,11 +7,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from gateway.settings import Settings
 from gateway.workers.link import Link, LinkEnded, linked
-from gateway.workers.starting import Start, command, said
+from gateway.workers.starting import Start, command, pickled, said
 
 _ASKING_S: Final = 1.0
 """How long a worker may take to answer; then it is too busy, or hangs."""
+
+_PREPARING_S: Final = 300.0
+"""How long a worker may take to build what another configuration wants: a model may have to
+be brought first."""
 
 
 class Worker:
@@ -19,7 +24,7 @@ class Worker:
 
     Args:
         start: What it has to know.
-        served: Called when it serves.
+        served: Called when it serves; gives the settings that hold by then.
         others: Answers what it asks about the others.
 
     """
@@ -28,7 +33,7 @@ class Worker:
         self,
         start: Start,
         *,
-        served: Callable[[], None],
+        served: Callable[[], Settings],
         others: Callable[[], Awaitable[list[str]]],
     ) -> None:
         self.place = start.place
@@ -38,6 +43,8 @@ class Worker:
         """Why it cannot serve, in its own words; empty: it said nothing."""
         self.numbers: list[Any] = []
         """Its metrics, as it told them last."""
+        self.settings = start.settings
+        """What it serves with."""
         self._start = start
         self._served = served
         self._others = others
@@ -88,6 +95,43 @@ class Worker:
         self.numbers = await self._asked("numbers") or self.numbers
         return self.numbers
 
+    async def prepare(self, settings: Settings) -> list[str]:
+        """Have it build what other settings want, and give every problem; none: it is ready.
+
+        One that is gone has none: the one in its place starts with what holds then.
+        """
+        if not self.serves or self._link is None:
+            return []
+        try:
+            problems: list[str] = await self._link.ask(
+                "prepare", pickled(settings), within_s=_PREPARING_S
+            )
+        except LinkEnded:
+            return []
+        except TimeoutError:
+            return [f"worker {self.place} was not ready in {_PREPARING_S:.0f} s"]
+        return problems
+
+    async def apply(self, settings: Settings) -> None:
+        """Have it put in place what it has built."""
+        self.settings = settings
+        await self._do("apply")
+
+    async def discard(self) -> None:
+        """Have it end what it has built."""
+        await self._do("discard")
+
+    async def count(self, outcome: str) -> None:
+        """Have it count a reload."""
+        await self._do("reloaded", outcome)
+
+    async def _do(self, what: str, value: object = None) -> None:
+        """Have it do something, at the latest when it has time."""
+        if not self.serves or self._link is None:
+            return
+        with suppress(LinkEnded, TimeoutError):
+            await self._link.ask(what, value, within_s=_ASKING_S)
+
     async def _asked(self, what: str) -> Any:  # noqa: ANN401 - JSON, of any kind
         if not self.serves or self._link is None:
             return None
@@ -99,7 +143,10 @@ class Worker:
         match what:
             case "serves":
                 self.serves = True
-                self._served()
+                newest = self._served()
+                if newest is not self.settings:
+                    self.settings = newest
+                    return pickled(newest)
             case "cannot serve":
                 self.problem = value
             case "last numbers":

@@ -1,5 +1,6 @@
 """What a worker is told at its start, by its parent alone, on its standard input."""
 
+import base64
 import os
 import pickle
 import socket
@@ -50,6 +51,26 @@ def said(start: Start) -> bytes:
     """Put it into the bytes that a worker reads first."""
     start_bytes = pickle.dumps(start)
     return _SIZE.pack(len(start_bytes)) + start_bytes
+
+
+def pickled(settings: Settings) -> str:
+    """Write settings, secrets included, for the socket that a parent and its worker have."""
+    return base64.b64encode(pickle.dumps(settings)).decode()
+
+
+def unpickled(said: str) -> Settings:
+    """Read what the parent wrote.
+
+    Raises:
+        TypeError: It is something else.
+
+    """
+    # As below: it came from this program, on a socket that nobody else has.
+    settings = pickle.loads(base64.b64decode(said))  # noqa: S301 - see above
+    if not isinstance(settings, Settings):
+        message = type(settings).__name__
+        raise TypeError(message)
+    return settings
 
 
 def receive() -> tuple[Start, socket.socket]:

@@ -4,6 +4,7 @@ It serves no call itself, so that nothing which a call can do reaches it.
 """
 
 import asyncio
+import itertools
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from gateway.concurrency import all_of, ended
+from gateway.events import Reloaded
+from gateway.reloading.change import CannotChange
 from gateway.settings import Settings
 from gateway.workers.process import Worker
 from gateway.workers.starting import Start
@@ -48,7 +51,8 @@ class Workers:
         count: int,
         departed: Callable[[Sequence[Any]], None] = lambda _: None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
+        """What workers start with."""
         self._count = count
         self._departed = departed
         self._workers: dict[int, Worker] = {}
@@ -72,14 +76,43 @@ class Workers:
         """
         await all_of(*(self._keep(place) for place in range(self._count)))
 
-    async def stop(self, running: "asyncio.Task[None]", *, grace_s: float) -> None:
-        """Let the calls in flight finish, and kill whoever takes longer.
+    async def put(self, settings: Settings) -> None:
+        """Have all workers serve with other settings, or none.
+
+        Raises:
+            CannotChange: One of them cannot.
+
+        """
+        workers = [each for each in self._in_order() if each.serves]
+        told = await all_of(*(each.prepare(settings) for each in workers))
+        if problems := tuple(dict.fromkeys(itertools.chain(*told))):
+            await all_of(*(each.discard() for each in workers))
+            raise CannotChange(problems)
+        self.settings = settings
+        await all_of(*(each.apply(settings) for each in workers))
+        await self._bring_up_to_date()
+
+    async def count(self, how: Reloaded) -> None:
+        """Have all workers count a reload."""
+        await all_of(*(each.count(how.outcome) for each in self._in_order()))
+
+    async def _bring_up_to_date(self) -> None:
+        """Change those that began to serve meanwhile, with what held before."""
+        for each in self._in_order():
+            if each.serves and each.settings is not self.settings:
+                if await each.prepare(self.settings):
+                    each.signal(signal.SIGTERM)  # whoever replaces it starts with them
+                    continue
+                await each.apply(self.settings)
+
+    async def stop(self, running: "asyncio.Task[None]") -> None:
+        """Let the calls in flight finish, and kill whoever takes longer than the grace.
 
         Args:
             running: What runs here.
-            grace_s: How long they may take.
 
         """
+        grace_s = self.settings.server.grace_s
         self._stopping.set()
         for each in self._in_order():
             each.signal(signal.SIGTERM)
@@ -134,11 +167,12 @@ class Workers:
             raise CannotServe(message)
 
     def _worker(self, place: int) -> Worker:
-        def served() -> None:
+        def served() -> Settings:
             if self.all_served.is_set():
                 _log.info("worker %d serves in its place", place)
             elif sum(each.serves for each in self._workers.values()) == self._count:
                 self.all_served.set()
+            return self.settings
 
         async def others() -> list[str]:
             told = await all_of(
@@ -146,7 +180,7 @@ class Workers:
             )
             return [each for each in told if each is not None]
 
-        start = Start(self._settings, place=place, count=self._count)
+        start = Start(self.settings, place=place, count=self._count)
         return Worker(start, served=served, others=others)
 
 

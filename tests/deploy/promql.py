@@ -30,6 +30,7 @@ _FUNCTIONS = {
     "rate",
     "stddev_over_time",
     "sum",
+    "time",
     "vector",
 }
 _WORDS = {"and", "or", "unless", "offset"}

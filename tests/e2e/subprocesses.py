@@ -35,7 +35,11 @@ class Finished:
 
 
 async def _start(
-    arguments: tuple[str, ...], environ: Mapping[str, str], *, module: str = "gateway"
+    arguments: tuple[str, ...],
+    environ: Mapping[str, str],
+    *,
+    module: str = "gateway",
+    inside: tuple[str, ...] = (),
 ) -> asyncio.subprocess.Process:
     inherited = {
         name: value
@@ -43,8 +47,7 @@ async def _start(
         if not name.startswith("RERANK_GATEWAY")
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", module, *arguments),
+        *(*inside, sys.executable, "-m", module, *arguments),
         cwd=ROOT,
         # Wide, so that no table is cut.
         env={**inherited, **ENVIRONMENT, "COLUMNS": "200", **environ},
@@ -94,10 +97,22 @@ async def serving(
     *arguments: str,
     environ: Mapping[str, str] | None = None,
     module: str = "gateway",
+    inside: tuple[str, ...] = (),
 ) -> AsyncIterator[Serving]:
-    """Run `serve` on a free port until the block ends; `module` stands in for it."""
+    """Run `serve` on a free port until the block ends.
+
+    Args:
+        arguments: Further ones of its command line.
+        environ: Further variables.
+        module: What stands in for the product.
+        inside: What is put before the command, to run it elsewhere.
+
+    """
     process = await _start(
-        ("serve", "--address", "127.0.0.1:0", *arguments), environ or {}, module=module
+        ("serve", "--address", "127.0.0.1:0", *arguments),
+        environ or {},
+        module=module,
+        inside=inside,
     )
     try:
         line = await _line_with(process, "listening on ")

@@ -65,10 +65,14 @@ class Vendor:
     Args:
         play: What it does with each POST; may be changed at any time.
         info: The body of its answer to each GET.
+        host: The address on which it listens.
 
     """
 
-    def __init__(self, play: Play, *, info: object = None) -> None:
+    def __init__(
+        self, play: Play, *, info: object = None, host: str = "127.0.0.1"
+    ) -> None:
+        self._host = host
         self.play = play
         self.info = info
         self.resets_at_accept = False
@@ -89,10 +93,10 @@ class Vendor:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self), "127.0.0.1", 0
+            lambda: _Connection(self), self._host, 0
         )
         port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{self._host}:{port}"
         return self
 
     async def __aexit__(

@@ -25,10 +25,21 @@ class RedisServer:
         arguments: Further ones of its command line.
         tls: Speak only TLS with whoever comes by `url`, with a certificate that only
             those trust who are told to. The tests themselves speak to it without.
+        host: The address on which it listens.
+        inside: What is put before the command, to run it elsewhere.
 
     """
 
-    def __init__(self, folder: Path, *arguments: str, tls: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        tls: bool = False,
+        host: str = "127.0.0.1",
+        inside: tuple[str, ...] = (),
+    ) -> None:
+        self._host = host
+        self._inside = inside
         self.port = _free_port()
         self.certificate = folder / "certificate.pem"
         self._tls_port = _free_port() if tls else None
@@ -40,13 +51,15 @@ class RedisServer:
     def url(self) -> str:
         if self._tls_port:
             return f"rediss://127.0.0.1:{self._tls_port}/0"
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self._host}:{self.port}/0"
 
     def start(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - a package of Debian's
             [
+                *self._inside,
                 binary("redis-server", "valkey-server"),
-                *("--bind", "127.0.0.1", "--port", str(self.port)),
+                *("--protected-mode", "no"),
+                *("--bind", self._host, "--port", str(self.port)),
                 *("--save", "", "--appendonly", "no", "--dir", str(self._folder)),
                 *self._arguments,
                 *self._tls_arguments(),
@@ -77,7 +90,7 @@ class RedisServer:
 
     def tell(self, *words: bytes) -> bytes:
         """Send one command, and give what comes back, as it comes."""
-        address = ("127.0.0.1", self.port)
+        address = (self._host, self.port)
         with socket.create_connection(address, timeout=_PATIENCE_S) as sent:
             parts = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
             sent.sendall(b"*%d\r\n" % len(words) + parts)

@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 import gateway.telemetry
 from gateway.backends.errors import FailureReason
 from gateway.contract import Outcome, StageOutcome
-from gateway.events import CircuitState
+from gateway.events import CircuitState, ReloadOutcome
 from gateway.faces.connect import ConnectCall
 from gateway.faces.paths import RERANKS
 from gateway.ranking.method import SEARCH_METHODS
@@ -102,6 +102,7 @@ OF_CODE: Mapping[str, set[str]] = {
         *("daily_calls", "daily_search_units", "daily_tokens", "daily_budget"),
     },
     semconv.SIGNAL: {"traces"},
+    semconv.CONFIG_OUTCOME: _lower(ReloadOutcome),
     semconv.CIRCUIT_STATE: _lower(CircuitState),
     catalogue.STATE: _lower(CircuitState),
 }

@@ -54,8 +54,10 @@ def test_documents_count_as_well_and_what_is_refused_counts_for_nothing() -> Non
 
 def test_only_so_many_at_once() -> None:
     tenants = Tenants({"acme": Limits(at_once=2)})
-    assert [over(tenants, "acme") for _ in range(3)] == ["", "", "max_concurrent_calls"]
-    tenants.end("acme")
+    assert over(tenants, "acme") == ""
+    begun = tenants.begin("acme", documents=1, now=0.0)
+    assert over(tenants, "acme") == "max_concurrent_calls"
+    tenants.end(begun)
     assert over(tenants, "acme") == ""
 
 
@@ -65,9 +67,36 @@ def test_who_has_nothing_under_way_is_forgotten_where_there_are_many(
     monkeypatch.setattr(module, "_MOST_KNOWN", 3)
     tenants = Tenants({"default": Limits(requests=Rate(1, 1), at_once=5)})
     for number in range(3):
-        assert over(tenants, f"t{number}") == ""
-        tenants.end(f"t{number}")
+        tenants.end(tenants.begin(f"t{number}", documents=1, now=0.0))
     assert over(tenants, "busy", now=0.5) == ""
     assert len(tenants._states) == 4  # none of them is as if it had never been there
     assert over(tenants, "late", now=5.0) == ""
     assert {*tenants._states} == {"busy", "late"}
+
+
+def test_other_limits_hold_at_once_and_the_same_go_on() -> None:
+    slow = Limits(requests=Rate(1, 1), documents=Rate(10, 10))
+    tenants = Tenants({"acme": slow, "beta": ONE})
+    assert over(tenants, "acme", documents=10) == ""
+    assert over(tenants, "beta") == ""
+    tenants.limit({"acme": Limits(requests=Rate(5, 5), documents=Rate(10, 10))})
+    assert over(tenants, "acme", documents=1) == "documents_per_s"
+    assert over(tenants, "acme", documents=0) == ""
+    assert over(tenants, "beta") == ""
+    assert over(tenants, "beta") == ""
+    tenants.limit({"beta": ONE})
+    assert [over(tenants, "beta") for _ in range(2)] == ["", "requests_per_s"]
+
+
+def test_what_is_under_way_counts_whatever_the_limits_become() -> None:
+    two = {"acme": Limits(at_once=2)}
+    tenants = Tenants({"other": ONE})
+    uncounted = tenants.begin("acme", documents=1, now=0.0)
+    tenants.limit(two)
+    counted = tenants.begin("acme", documents=1, now=0.0)
+    tenants.limit({})
+    tenants.end(uncounted)
+    tenants.limit(two)
+    assert [over(tenants, "acme") for _ in range(2)] == ["", "max_concurrent_calls"]
+    tenants.end(counted)
+    assert [over(tenants, "acme") for _ in range(2)] == ["", "max_concurrent_calls"]

@@ -105,3 +105,36 @@ def telemetry() -> list[Builder[Panel]]:
             unit="short",
         ),
     ]
+
+
+def configuration() -> list[Builder[Panel]]:
+    """Show whether what serves is what operators want."""
+    outcome = "rerank_gateway_config_outcome"
+    return [
+        lines(
+            "Configurations read again",
+            "How often the configuration was replaced, and what became of it. refused: it has a "
+            "problem, which the log names, and the one before serves on.",
+            Query(
+                GATEWAYS.rate("rerank_gateway_config_reloads_total", by=outcome),
+                f"{{{{{outcome}}}}}",
+            ),
+            unit="ops",
+        ),
+        lines(
+            "Serves what it was given",
+            "0 while the configuration that was read last has a problem.",
+            Query(GATEWAYS.of("rerank_gateway_config_reload_success"), "{{instance}}"),
+            unit="none",
+            largest=1,
+        ),
+        lines(
+            "Age of the configuration",
+            "How long ago what serves was read. Gateways of one fleet should not differ for long.",
+            Query(
+                f"time() - {GATEWAYS.of('rerank_gateway_config_reload_time_seconds')}",
+                "{{instance}}",
+            ),
+            unit="s",
+        ),
+    ]

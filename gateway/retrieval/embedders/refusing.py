@@ -17,11 +17,12 @@ class RefusingEmbedder:
 
     def __init__(self, *, name: str, problem: str) -> None:
         self._name = name
-        self._problem = problem
+        self.problem = problem
+        """Why it cannot be asked."""
 
     async def embed(
         self, texts: Sequence[str], *, purpose: Purpose, deadline: float
     ) -> Embeddings:
         """Refuse."""
         del texts, purpose, deadline
-        raise Misconfigured(self._name, self._problem)
+        raise Misconfigured(self._name, self.problem)
