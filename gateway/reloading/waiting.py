@@ -6,7 +6,7 @@ from typing import Any, Final
 from gateway.settings import Settings
 
 TENANTS: Final = "tenants"
-"""A section that is put in place if there was any of them at the start."""
+"""A section that is put in place if there are any, and were at the start."""
 
 _ALL: Final = frozenset({"*"})
 
@@ -57,8 +57,8 @@ def settled(began: Settings, wanted: Settings) -> tuple[Settings, tuple[str, ...
             continue
         old, new = getattr(began, section), getattr(wanted, section)
         if section == TENANTS:
-            # Their ledger is opened at the start, if there are any.
-            if new and not old:
+            # Whether there is a ledger is decided at the start, of every worker alike.
+            if bool(old) != bool(new):
                 waiting.append(section)
                 update[section] = old
             continue

@@ -62,7 +62,7 @@ async def test_limits_are_others_at_once_and_the_day_goes_on(
         told = await of.reload(_configured(tmp_path, vendor, three))
         assert (told.outcome, told.waiting) == (ReloadOutcome.APPLIED, ())
         assert [await _is_refused(of) for _ in range(2)] == [False, True]
-        await of.reload(_configured(tmp_path, vendor, None))
+        await of.reload(_configured(tmp_path, vendor, {}))
         assert not await _is_refused(of)
         await of.reload(_configured(tmp_path, vendor, two))
         assert await _is_refused(of)

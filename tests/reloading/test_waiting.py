@@ -53,13 +53,13 @@ def test_tenants_are_put_in_place_where_there_is_a_ledger() -> None:
     assert waiting == ("ledger.currency",)
     assert settings.tenants == other.tenants
     assert settings.ledger.labels == ("team",)
-    assert settled(some, checked({})) == (checked({}), ())
 
 
-def test_the_first_tenants_wait_for_a_ledger() -> None:
+def test_the_first_tenants_and_the_last_wait() -> None:
     none = checked({})
     some = checked({"tenants": {"acme": {"requests_per_s": 1}}})
     assert settled(none, some) == (none, ("tenants",))
+    assert settled(some, none) == (some, ("tenants",))
 
 
 def test_every_setting_that_is_reloaded_is_there() -> None:
