@@ -269,9 +269,9 @@ async def test_what_waits_for_a_restart_is_named(tmp_path: Path, first: Vendor) 
     file = tmp_path / "gateway.toml"
     file.write_text(_toml(first, "one"))
     async with _watching(file) as server:
-        _replace(file, _toml(first, "two", "[retrieval]", 'path = "elsewhere"'))
+        _replace(file, _toml(first, "two", "[retrieval]", "write_timeout_s = 7"))
         line = await server.read_until("wait for the next start")
-        assert "retrieval.path" in line
+        assert "retrieval.write_timeout_s" in line
         await server.read_until(_RELOADED)
         assert await _answered_by(server) == "two"
 
