@@ -131,6 +131,7 @@ def files(
     for settings in read:
         found.update(each.api_key_file for each in settings.backends.values())
         found.add(settings.embedder.api_key_file)
+        found.add(settings.retrieval.api_key_file)
     return frozenset(Path(each) for each in found if each)
 
 

@@ -276,6 +276,19 @@ async def test_what_waits_for_a_restart_is_named(tmp_path: Path, first: Vendor) 
         assert await _answered_by(server) == "two"
 
 
+async def test_a_key_of_the_store_waits_and_is_named(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("an-old-key")
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        f'[retrieval]\nurl = "http://127.0.0.1:1"\napi_key_file = "{key}"\n'
+    )
+    qdrant = {"RERANK_GATEWAY__RETRIEVAL__ENGINE": "qdrant"}
+    async with _watching(file, environ=qdrant) as server:
+        key.write_text("a-new-key")
+        assert "retrieval.api_key" in await server.read_until("wait for the next start")
+
+
 async def _shown(url: str) -> dict[str, float]:
     async with httpx.AsyncClient() as client:
         text = (await client.get(url)).text
