@@ -26,7 +26,10 @@ async def test_it_asks_where_its_own_configuration_serves(tmp_path: Path) -> Non
     async with serving() as server:
         port = server.address.rpartition(":")[2]
         for host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104 - asked, not listened on
-            place = {"RERANK_GATEWAY__SERVER__ADDRESS": f"{host}:{port}"}
+            place = {
+                "RERANK_GATEWAY__SERVER__ADDRESS": f"{host}:{port}",
+                "RERANK_GATEWAY__SERVER__ALLOW_ANONYMOUS": "true",
+            }
             assert (await command("health", environ=place)).code == 0
         file = tmp_path / "gateway.toml"
         file.write_text(f'[server]\naddress = "0.0.0.0:{port}"\n')
