@@ -32,7 +32,9 @@ async def test_it_asks_where_its_own_configuration_serves(tmp_path: Path) -> Non
             }
             assert (await command("health", environ=place)).code == 0
         file = tmp_path / "gateway.toml"
-        file.write_text(f'[server]\naddress = "0.0.0.0:{port}"\n')
+        file.write_text(
+            f'[server]\naddress = "0.0.0.0:{port}"\nallow_anonymous = true\n'
+        )
         assert (await command("health", "--config", str(file))).code == 0
 
 
