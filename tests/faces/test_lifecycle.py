@@ -66,7 +66,7 @@ async def test_without_a_deadline_the_routes_time_holds() -> None:
 
 async def test_a_deadline_that_is_over_is_a_504() -> None:
     async with facing() as scene:
-        response = await scene.post("/tei/rerank", _BODY, {"connect-timeout-ms": "1"})
+        response = await scene.post("/tei/rerank", _BODY, {"grpc-timeout": "1n"})
 
     assert response.status_code == 504
     assert response.json()["error"] == "the deadline left no time for an answer"
