@@ -147,10 +147,12 @@ async def test_an_answer_that_is_remembered_whole_counts_against_the_rate_too(
         again = await gateway.stub.Rerank(
             rerank_request(3), metadata=((TENANT, "other"),)
         )
-        assert again.execution.cached_count == 3
+        # Each tenant has its own rate, and remembers for itself.
+        assert again.execution.outcome == RERANKED
+        assert again.execution.cached_count == 0
     lines = read_ledger(tmp_path / "ledger.sqlite", day=Calendar().today(), tenant=None)
     saved = {each.account.tenant: each.saved.calls for each in lines}
-    assert saved == {"acme": 3, "other": 1}
+    assert saved == {"acme": 3, "other": 0}
 
 
 async def test_a_batch_is_counted_request_by_request(tmp_path: Path) -> None:
