@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -11,7 +11,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.concurrency import all_of, in_the_background
 from gateway.connections import connection_options
 from gateway.events import Emit
-from gateway.faces.listener import Listener
 from gateway.identity.entrance import OPEN, Entrance
 from gateway.inspecting import Inspecting
 from gateway.listening import AddressError, bound, shared
@@ -52,6 +51,9 @@ from rerank.v1 import (
     document_service_pb2_grpc,
     search_service_pb2_grpc,
 )
+
+if TYPE_CHECKING:
+    from gateway.faces.listener import Listener
 
 _SERVICES = (
     backend_service.SERVICE,
@@ -104,7 +106,7 @@ class Server:
         emit: Emit,
         entrance: Entrance = OPEN,
         siblings: Siblings = ALONE,
-        faces: Callable[[Handlers, InProcess], Listener] | None = None,
+        faces: "Callable[[Handlers, InProcess], Listener] | None" = None,
         http_address: str = "",
     ) -> None:
         self._settings = settings

@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.backends.dialects import GRPC_DIALECTS
 from gateway.backends.scorer import Scorer
 from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
-from gateway.compose.faces import faces
 from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
 from gateway.compose.identity import entrance, permitted
@@ -22,6 +21,7 @@ from gateway.compose.retrieval import retriever
 from gateway.compose.services import services
 from gateway.compose.stack import Leaf, Surroundings, stack
 from gateway.events import Emit, Event
+from gateway.identity.entrance import Entrance
 from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting, Watch
 from gateway.layers.admission import Admission
@@ -39,6 +39,9 @@ from gateway.storing import Storing, StoringLimits
 from gateway.telemetry.running import Running as Telemetry
 from gateway.telemetry.running import telemetry
 from gateway.tenants.metering import Metering
+
+if TYPE_CHECKING:
+    from gateway.compose.faces import Faces
 
 __all__ = ["NO_MEMORIES", "Gateway", "Leaf", "Surroundings", "gateway", "stack"]
 
@@ -175,7 +178,7 @@ async def gateway(
             emit=tell,
             entrance=door,
             siblings=siblings,
-            faces=faces(settings, inspecting, door),
+            faces=_faces(settings, inspecting, door),
             http_address=settings.http.address,
         )
         _expect(settings, told, server, around.memories, backends)
@@ -189,6 +192,16 @@ async def gateway(
             metrics_address=told.metrics_address,
             numbers=told.instruments.numbers,
         )
+
+
+def _faces(
+    settings: Settings, inspecting: Inspecting, door: Entrance
+) -> "Faces | None":
+    if not settings.http.address:
+        return None
+    from gateway.compose.faces import faces
+
+    return faces(settings, inspecting, door)
 
 
 def _expect(
