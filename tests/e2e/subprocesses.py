@@ -35,7 +35,7 @@ class Finished:
 
 
 async def _start(
-    arguments: tuple[str, ...], environ: Mapping[str, str], *, module: str = "gateway"
+    arguments: tuple[str, ...], environ: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     inherited = {
         name: value
@@ -44,7 +44,7 @@ async def _start(
     }
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", module, *arguments),
+        *("-m", "gateway", *arguments),
         cwd=ROOT,
         # Wide, so that no table is cut.
         env={**inherited, **ENVIRONMENT, "COLUMNS": "200", **environ},
@@ -91,13 +91,11 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    *arguments: str,
-    environ: Mapping[str, str] | None = None,
-    module: str = "gateway",
+    *arguments: str, environ: Mapping[str, str] | None = None
 ) -> AsyncIterator[Serving]:
-    """Run `serve` on a free port until the block ends; `module` stands in for it."""
+    """Run `serve` on a free port until the block ends."""
     process = await _start(
-        ("serve", "--address", "127.0.0.1:0", *arguments), environ or {}, module=module
+        ("serve", "--address", "127.0.0.1:0", *arguments), environ or {}
     )
     try:
         line = await _line_with(process, "listening on ")
