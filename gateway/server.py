@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
-from aiohttp import web
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.concurrency import all_of, in_the_background
 from gateway.connections import connection_options
 from gateway.events import Emit
-from gateway.faces.listener import Answer, Listener
 from gateway.identity.entrance import OPEN, Entrance
 from gateway.listening import AddressError, bound, shared
 from gateway.loop_lag import LoopLag
@@ -39,6 +37,11 @@ from gateway.rpc.shedding import Shedding
 from gateway.settings import HttpSettings, ServerSettings
 from gateway.siblings import ALONE, Siblings
 
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from gateway.faces.listener import Answer, Listener
+
 _SERVICES = (
     backend_service.SERVICE,
     document_service.SERVICE,
@@ -58,7 +61,7 @@ class Served(Protocol):
         """What answers calls."""
 
     @property
-    def http(self) -> Answer | None:
+    def http(self) -> "Answer | None":
         """What answers requests by HTTP, if anything does."""
 
 
@@ -178,6 +181,9 @@ class Server:
         for service in self._services:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         if self.http_address:
+            # Imported where there is one, since that takes 0.1 s.
+            from gateway.faces.listener import Listener
+
             self._http = Listener(_entered(enter), idle_timeout_s=self._idle_timeout_s)
             take = shared if self._shares_port else bound
             place = take(self.http_address)
@@ -228,8 +234,8 @@ class _Entering(grpc.GenericRpcHandler):
         return self._enter().services.handlers.find(handler_call_details)
 
 
-def _entered(enter: Callable[[], Served]) -> Answer:
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+def _entered(enter: Callable[[], Served]) -> "Answer":
+    async def answer(request: "web.BaseRequest") -> "web.StreamResponse":
         respond = enter().http
         if respond is None:  # nothing listens where nothing answers
             raise AssertionError(request.path)

@@ -179,6 +179,9 @@ async def test_memories_as_configured_are_asked_in_this_order_too(
         async def running(self) -> AsyncIterator[None]:
             yield
 
+        async def probe(self) -> str:
+            return ""
+
     monkeypatch.setattr("gateway.layers.redis_memory.RedisMemory", Shared)
     told: list[Event] = []
     settings = CacheSettings(

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,6 @@ from rich.table import Table
 
 from benchmarks.cost.calls import a_request, one_round
 from benchmarks.cost.processes import Running, running
-from benchmarks.tenants.serving import TENANT
 from rerank.v1 import rerank_service_pb2_grpc
 
 _DOCUMENTS = 20
@@ -75,7 +75,7 @@ async def _main(calls: int) -> None:
             ("beside a greedy one", {}, _GREEDY),
             ("beside one with max_concurrent_calls = 12", bound, _GREEDY),
         ):
-            with _gateway(slow, {**_tenants(), **environ}) as gateway:
+            with _gateway(slow, {**_tenants(), **_keys(), **environ}) as gateway:
                 took = sorted(await _waited(gateway, calls, greedy))
             table.add_row(
                 name,
@@ -108,7 +108,7 @@ async def _waited(gateway: Running, calls: int, greedy: int) -> list[float]:
         async def grab() -> None:
             while True:
                 answer = await stub.Rerank(
-                    request, timeout=_DEADLINE_S, metadata=((TENANT, "greedy"),)
+                    request, timeout=_DEADLINE_S, metadata=_shown_by("greedy")
                 )
                 if answer.search_method != "rerank":
                     await asyncio.sleep(_REFUSED_S)
@@ -118,7 +118,7 @@ async def _waited(gateway: Running, calls: int, greedy: int) -> list[float]:
         for _ in range(calls):
             began = time.perf_counter()
             answer = await stub.Rerank(
-                request, timeout=_DEADLINE_S, metadata=((TENANT, "modest"),)
+                request, timeout=_DEADLINE_S, metadata=_shown_by("modest")
             )
             if answer.search_method != "rerank":
                 message = f"the answer is no rerank: {answer.message}"
@@ -138,12 +138,31 @@ def _tenants() -> Mapping[str, str]:
     }
 
 
+def _keys() -> Mapping[str, str]:
+    keys = f"{_PREFIX}__IDENTITY__KEYS"
+    return {
+        f"{_PREFIX}__IDENTITY__MODE": "keys",
+        **{
+            f"{keys}__{name.upper()}__SHA256": sha256(_key(name).encode()).hexdigest()
+            for name in ("greedy", "modest")
+        },
+    }
+
+
+def _shown_by(tenant: str) -> tuple[tuple[str, str]]:
+    return (("authorization", f"Bearer {_key(tenant)}"),)
+
+
+def _key(tenant: str) -> str:
+    return f"key-of-{tenant}"
+
+
 @contextmanager
 def _gateway(backend: str, environ: Mapping[str, str]) -> Iterator[Running]:
     with (
         tempfile.TemporaryDirectory() as folder,
         running(
-            *("benchmarks.tenants.serving", "serve", "--workers", "1"),
+            *("gateway", "serve", "--workers", "1"),
             *("--address", "127.0.0.1:0"),
             environ={
                 f"{_PREFIX}__BACKENDS__SLOW__DIALECT": "tei",

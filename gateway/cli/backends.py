@@ -5,6 +5,7 @@ import grpc.aio
 from gateway.cli.asking import AddressOption, asked
 from gateway.cli.configuration import ConfigOption
 from gateway.cli.console import literal_console
+from gateway.cli.pages import pages
 from gateway.cli.tables import show_backends
 from gateway.concurrency import all_of
 from rerank.v1 import backend_pb2, backend_service_pb2, backend_service_pb2_grpc
@@ -27,14 +28,12 @@ def backends(config: ConfigOption = None, address: AddressOption = None) -> None
 async def check_all(channel: grpc.aio.Channel) -> list[Checked]:
     """List every backend of a gateway, and have each of them probed."""
     stub = backend_service_pb2_grpc.BackendServiceStub(channel)
-    listed: list[backend_pb2.Backend] = []
     request = backend_service_pb2.ListBackendsRequest()
-    while True:
-        page = await stub.ListBackends(request)
-        listed += page.backends
-        if not page.next_page_token:
-            break
-        request.page_token = page.next_page_token
+    listed = [
+        each
+        async for page in pages(stub.ListBackends, request)
+        for each in page.backends
+    ]
 
     async def check(backend: backend_pb2.Backend) -> Checked:
         question = backend_service_pb2.CheckBackendRequest(name=backend.name)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
+from gateway.cli.pages import pages
 from gateway.cli.patience import patiently
 from rerank.v1 import collection_pb2, document_pb2, document_service_pb2
 
@@ -21,14 +22,12 @@ async def listed(
         grpc.RpcError: As the gateway answers.
 
     """
-    found: list[collection_pb2.Collection] = []
     request = document_service_pb2.ListCollectionsRequest()
-    while True:
-        page = await stub.ListCollections(request)
-        found += page.collections
-        if not page.next_page_token:
-            return found
-        request.page_token = page.next_page_token
+    return [
+        each
+        async for page in pages(stub.ListCollections, request)
+        for each in page.collections
+    ]
 
 
 async def documents_of(
@@ -43,9 +42,11 @@ async def documents_of(
     request = document_service_pb2.ListDocumentsRequest(
         collection=name, page_size=at_most, return_embeddings=with_vectors
     )
-    while True:
-        page = await patiently(lambda: stub.ListDocuments(request, timeout=_CALL_S))
+
+    async def ask(
+        of: document_service_pb2.ListDocumentsRequest,
+    ) -> document_service_pb2.ListDocumentsResponse:
+        return await patiently(lambda: stub.ListDocuments(of, timeout=_CALL_S))
+
+    async for page in pages(ask, request):
         yield page.documents
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token

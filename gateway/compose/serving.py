@@ -4,12 +4,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.backends.dialects import GRPC_DIALECTS
 from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
-from gateway.compose.faces import faces, limits_of
 from gateway.compose.grpc_backend import grpc_backend
 from gateway.compose.http_backend import http_backend
 from gateway.compose.identity import permitted
@@ -20,7 +20,6 @@ from gateway.compose.metering import price_of
 from gateway.compose.routes import rerank_routes, search_routes
 from gateway.compose.services import services
 from gateway.compose.stack import Surroundings
-from gateway.faces.listener import Answer
 from gateway.identity.permitted import PermittedRoutes
 from gateway.inspecting import Inspecting
 from gateway.layers.process_memory import ProcessMemory
@@ -28,12 +27,16 @@ from gateway.reranking import Reranking, Reserve, Route
 from gateway.retrieval.embedder import Embedder
 from gateway.retrieval.embedders.refusing import RefusingEmbedder
 from gateway.rpc.assembling import Bounds, Services, UseCases, assembled
+from gateway.rpc.requests import Limits
 from gateway.searching import Searching, SearchRoute
 from gateway.searching.finding import Finding
 from gateway.server import Server
 from gateway.settings import LOCAL, BackendSettings, Settings
 from gateway.settings.models import EMBEDDER, NO_ENGINE
 from gateway.storing import Storing, StoringLimits
+
+if TYPE_CHECKING:
+    from gateway.faces.listener import Answer
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ class Serving:
 
     settings: Settings
     services: Services
-    http: Answer | None
+    http: "Answer | None"
     backends: Mapping[str, Part]
     memories: Memories
     embedder: Embedder | None
@@ -144,7 +147,7 @@ async def serving(
         reserve=reserve,
     )
     bounds = Bounds(
-        limits=limits_of(settings),
+        limits=_limits(settings),
         max_answer_bytes=settings.cache.max_answer_bytes,
         max_calls=settings.server.max_calls,
         max_batch_in_flight=settings.server.max_batch_in_flight,
@@ -161,12 +164,51 @@ async def serving(
     return Serving(
         settings=settings,
         services=made,
-        http=faces(
-            settings, inspecting, lasting.entrance, made.handlers, server.in_process
+        http=_http(
+            settings,
+            inspecting,
+            lasting,
+            limits=bounds.limits,
+            made=made,
+            server=server,
         ),
         backends=running,
         memories=remembering,
         embedder=vectors,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    """Say how much a request may bring, and what is kept of it."""
+    server = settings.server
+    return Limits(
+        max_documents=server.max_documents,
+        max_document_bytes=server.max_document_bytes,
+        max_query_bytes=server.max_query_bytes,
+        labels=tuple(sorted(settings.ledger.labels)),
+    )
+
+
+def _http(
+    settings: Settings,
+    inspecting: Inspecting,
+    lasting: Lasting,
+    *,
+    limits: Limits,
+    made: Services,
+    server: Server,
+) -> "Answer | None":
+    if not settings.http.address:
+        return None
+    from gateway.compose.faces import faces
+
+    return faces(
+        settings,
+        inspecting,
+        entrance=lasting.entrance,
+        limits=limits,
+        handlers=made.handlers,
+        in_process=server.in_process,
     )
 
 

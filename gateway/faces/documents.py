@@ -56,13 +56,6 @@ def as_object(document: object) -> dict[str, Any]:
     return document if isinstance(document, dict) else {_TEXT: document}
 
 
-def as_text(document: object) -> str:
-    """Give a document back as a text."""
-    if isinstance(document, dict):
-        return _words(document.get(_TEXT, ""))
-    return str(document)
-
-
 def _words(value: object) -> str:
     """Write a value as a model is to read it."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -38,7 +38,6 @@ async def _start(
     arguments: tuple[str, ...],
     environ: Mapping[str, str],
     *,
-    module: str = "gateway",
     inside: tuple[str, ...] = (),
 ) -> asyncio.subprocess.Process:
     inherited = {
@@ -47,7 +46,7 @@ async def _start(
         if not name.startswith("RERANK_GATEWAY")
     }
     return await asyncio.create_subprocess_exec(
-        *(*inside, sys.executable, "-m", module, *arguments),
+        *(*inside, sys.executable, "-m", "gateway", *arguments),
         cwd=ROOT,
         # Wide, so that no table is cut.
         env={**inherited, **ENVIRONMENT, "COLUMNS": "200", **environ},
@@ -96,7 +95,6 @@ class Serving:
 async def serving(
     *arguments: str,
     environ: Mapping[str, str] | None = None,
-    module: str = "gateway",
     inside: tuple[str, ...] = (),
 ) -> AsyncIterator[Serving]:
     """Run `serve` on a free port until the block ends.
@@ -104,14 +102,12 @@ async def serving(
     Args:
         arguments: Further ones of its command line.
         environ: Further variables.
-        module: What stands in for the product.
         inside: What is put before the command, to run it elsewhere.
 
     """
     process = await _start(
         ("serve", "--address", "127.0.0.1:0", *arguments),
         environ or {},
-        module=module,
         inside=inside,
     )
     try:

@@ -22,12 +22,12 @@ from rerank.v1 import (
 from tests.e2e.running import Running, rerank_request, running
 from tests.e2e.subprocesses import command
 from tests.support.billing import Billing
-from tests.support.trusting import TENANT, trusting
+from tests.support.identities import credentials_of, keys_of, shown_by
 from tests.support.wire import calling
 
 pytestmark = pytest.mark.real_time
 
-ACME = ((TENANT, "acme"),)
+ACME = shown_by("acme")
 RATE_LIMITED = execution_pb2.FALLBACK_REASON_RATE_LIMITED
 FELL_BACK = execution_pb2.OUTCOME_FELL_BACK
 RERANKED = execution_pb2.OUTCOME_RERANKED
@@ -55,12 +55,12 @@ async def served(
             },
             "routes": {"default": {"backends": ["cohere"]}},
             "tenants": {"acme": acme},
+            "identity": keys_of("acme", "other"),
             "ledger": {"path": folder / "ledger.sqlite"},
             **more,
         }
-        with trusting():
-            async with running(settings, environ=environ) as started:
-                yield started, vendor
+        async with running(settings, environ=environ) as started:
+            yield started, vendor
 
 
 def details(error: grpc.aio.AioRpcError) -> dict[str, Any]:
@@ -97,7 +97,7 @@ async def test_beyond_its_rate_a_tenant_keeps_its_order_and_is_told_so(
         assert refused.message == (
             "RRF only: reranking fell back (no more than 0.001 requests_per_s)"
         )
-        other = await ask(rerank_request(4), metadata=((TENANT, "other"),))
+        other = await ask(rerank_request(4), metadata=shown_by("other"))
         assert other.execution.outcome == RERANKED
         assert len(vendor.received) == 2
 
@@ -144,9 +144,7 @@ async def test_an_answer_that_is_remembered_whole_counts_against_the_rate_too(
         ]
         assert outcomes == [RERANKED] * 4 + [FELL_BACK] * 2
         assert len(vendor.received) == 1
-        again = await gateway.stub.Rerank(
-            rerank_request(3), metadata=((TENANT, "other"),)
-        )
+        again = await gateway.stub.Rerank(rerank_request(3), metadata=shown_by("other"))
         # Each tenant has its own rate, and remembers for itself.
         assert again.execution.outcome == RERANKED
         assert again.execution.cached_count == 0
@@ -175,8 +173,11 @@ async def test_a_batch_is_counted_request_by_request(tmp_path: Path) -> None:
 async def test_a_search_is_answered_in_the_order_of_retrieval(tmp_path: Path) -> None:
     acme = {"daily_budget": 0}
     retrieval = {"engine": "embedded", "path": tmp_path / "store"}
-    async with served(tmp_path, acme, retrieval=retrieval) as (gateway, vendor):
-        caller = calling(gateway.channel)
+    async with (
+        served(tmp_path, acme, retrieval=retrieval) as (gateway, vendor),
+        grpc.aio.secure_channel(gateway.address, credentials_of("acme")) as channel,
+    ):
+        caller = calling(channel)
         await caller.create("papers")
         await caller.load(
             "papers",
@@ -225,7 +226,7 @@ async def test_whoever_is_nobody_has_the_limits_of_the_anonymous(
     tmp_path: Path,
 ) -> None:
     tenants = {"anonymous": {"requests_per_s": 0.001, "requests_burst": 1}}
-    async with served(tmp_path, {}, tenants=tenants) as (gateway, vendor):
+    async with served(tmp_path, {}, tenants=tenants, identity={}) as (gateway, vendor):
         for _ in range(2):
             answer = await gateway.stub.Rerank(rerank_request(3))
         assert answer.execution.fallback_reason == RATE_LIMITED
@@ -238,7 +239,7 @@ async def test_whoever_is_nobody_has_the_limits_of_the_anonymous(
 
 
 async def test_without_tenants_there_is_no_file(tmp_path: Path) -> None:
-    async with served(tmp_path, {}, tenants={}) as (gateway, _):
+    async with served(tmp_path, {}, tenants={}, identity={}) as (gateway, _):
         await gateway.stub.Rerank(rerank_request(3))
     assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - two names
 

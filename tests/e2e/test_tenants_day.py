@@ -22,7 +22,7 @@ from rerank.v1 import (
 from tests.e2e.running import _variables
 from tests.e2e.subprocesses import Serving, command, serving
 from tests.support.billing import PRICES, Billing, cost_of
-from tests.support.trusting import TENANT
+from tests.support.identities import keys_of, shown_by
 
 pytestmark = pytest.mark.real_time
 
@@ -63,6 +63,7 @@ class Day:
                     "backends": backends,
                     "routes": routes,
                     "tenants": TENANTS,
+                    "identity": keys_of("acme", "beta", "gamma"),
                     "ledger": {
                         "path": self.ledger,
                         "currency": "USD",
@@ -75,7 +76,7 @@ class Day:
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator["Gateway"]:
         async with (
-            serving(environ=self.environ, module="tests.support.trusting") as served,
+            serving(environ=self.environ) as served,
             grpc.aio.insecure_channel(served.address) as channel,
         ):
             yield Gateway(served, channel)
@@ -150,7 +151,7 @@ class Gateway:
             if fail
             else options_pb2.FAILURE_POLICY_KEEP_ORDER,
         )
-        return self._stub.Rerank(request, timeout=30, metadata=((TENANT, tenant),))
+        return self._stub.Rerank(request, timeout=30, metadata=shown_by(tenant))
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Run a gateway with its HTTP faces, and ask it as a vendor's tools would."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
+from anyio.from_thread import start_blocking_portal
 
 from gateway.events import Emit
 from tests.e2e.running import Running, running
@@ -90,3 +92,29 @@ async def facing(
             ) as client,
         ):
             yield Scene(client, gateway, vendor)
+
+
+@contextmanager
+def facing_from_a_thread(
+    folder: Path, *, retrieval: Mapping[str, Any], server: Mapping[str, Any]
+) -> Iterator[Scene]:
+    """Run one with collections in a thread: whoever asks from this one, and waits, may.
+
+    Args:
+        folder: For its collections.
+        retrieval: More of that section.
+        server: The section.
+
+    """
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(
+            facing(
+                COHERE.scored(lambda _: 0.5),
+                retrieval={"engine": "embedded", "path": str(folder), **retrieval},
+                embedder={"dialect": "none"},
+                server=server,
+            )
+        ) as scene,
+    ):
+        yield scene

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.faces import connect
 from gateway.faces.paths import RERANKS
-from tests.faces.asking import COHERE, PATIENCE_S, facing
+from tests.faces.asking import PATIENCE_S, facing_from_a_thread
 
 pytestmark = [
     pytest.mark.real_time,
@@ -54,22 +53,12 @@ def every_task_is_awaited() -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """Run a gateway in a thread, and give where its faces are."""
     folder: Path = tmp_path_factory.mktemp("collections")
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(
-            facing(
-                COHERE.scored(lambda _: 0.5),
-                retrieval={
-                    "engine": "embedded",
-                    "path": str(folder),
-                    "timeout_s": "0.2",
-                },
-                embedder={"dialect": "none"},
-                # Whoever makes up what is sent here keeps this process from its work at times.
-                server={"max_message_bytes": 20_000, "max_lag_s": 60},
-            )
-        ) as scene,
-    ):
+    with facing_from_a_thread(
+        folder,
+        retrieval={"timeout_s": "0.2"},
+        # Whoever makes up what is sent here keeps this process from its work at times.
+        server={"max_message_bytes": 20_000, "max_lag_s": 60},
+    ) as scene:
         host, _, port = scene.gateway.server.http_address.rpartition(":")
         yield host, int(port)
 

@@ -8,7 +8,6 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import schemathesis
-from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.core.parameters import ParameterLocation
@@ -21,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from gateway.faces.headers import CONNECT_TIMEOUT, GRPC_TIMEOUT, TIMEOUT
 from gateway.faces.openapi import document
 from gateway.rpc.requests import Limits
-from tests.faces.asking import COHERE, facing
+from tests.faces.asking import facing_from_a_thread
 
 pytestmark = pytest.mark.real_time
 
@@ -48,16 +47,7 @@ def every_task_is_awaited() -> None:
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a gateway in a thread: schemathesis asks from this one, and waits."""
     folder: Path = tmp_path_factory.mktemp("collections")
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(
-            facing(
-                COHERE.scored(lambda _: 0.5),
-                retrieval={"engine": "embedded", "path": str(folder)},
-                embedder={"dialect": "none"},
-            )
-        ) as scene,
-    ):
+    with facing_from_a_thread(folder, retrieval={}, server={}) as scene:
         yield f"http://{scene.gateway.server.http_address}"
 
 

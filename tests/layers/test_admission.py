@@ -1,8 +1,6 @@
 """Only so much in a second and at once, for each tenant."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -10,10 +8,10 @@ import pytest
 from gateway.backends.scorer import Payer
 from gateway.backends.unpaid import QuotaExceeded
 from gateway.events import Event, TenantRefused
-from gateway.identity.caller import Caller, caller
 from gateway.layers.admission import Admission
 from gateway.tenants.limits import Limits, Rate
 from gateway.tenants.tenants import Tenants
+from tests.support.identities import by
 from tests.support.scorers import (
     FakeScorer,
     Step,
@@ -22,15 +20,6 @@ from tests.support.scorers import (
     hangs,
     reads,
 )
-
-
-@contextmanager
-def by(tenant: str) -> Iterator[None]:
-    token = caller.set(Caller(tenant))
-    try:
-        yield
-    finally:
-        caller.reset(token)
 
 
 def admission(

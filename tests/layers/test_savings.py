@@ -1,11 +1,8 @@
 """What memories and depth saved is written down."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from gateway.backends.billing import TOKENS
-from gateway.identity.caller import Caller, caller
 from gateway.tenants.amounts import NOTHING, Amount, total
+from tests.support.identities import by
 from tests.support.ledgers import (
     MemoryLedger,
     ledger,
@@ -20,15 +17,6 @@ __all__ = ["ledger"]
 
 def saved(ledger: MemoryLedger, tenant: str = "acme") -> Amount:
     return total(each.saved for each in ledger.lines(tenant=tenant))
-
-
-@contextmanager
-def by(tenant: str) -> Iterator[None]:
-    token = caller.set(Caller(tenant))
-    try:
-        yield
-    finally:
-        caller.reset(token)
 
 
 async def test_what_is_remembered_saves_what_it_would_have_cost(

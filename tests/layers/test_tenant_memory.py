@@ -2,15 +2,12 @@
 
 import asyncio
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity.caller import Caller, caller
 from gateway.layers.memory import Entry, Judge
 from gateway.layers.process_memory import BYTES_PER_ENTRY, ProcessMemory
 from gateway.layers.tenant_memory import (
@@ -19,6 +16,7 @@ from gateway.layers.tenant_memory import (
     tenant_memory,
 )
 from gateway.ranking.normalize import Scale
+from tests.support.identities import by
 from tests.support.scorers import now
 
 NAME, JUDGE = b"backend", Judge("model", "revision")
@@ -35,15 +33,6 @@ def held(memory: ProcessMemory, tenant: str) -> int:
     shelves = [each for each in memory._shelves if isinstance(each, TenantShelf)]
     assert len(shelves) == len(memory._shelves)
     return sum(each.held_by(tenant) for each in shelves)
-
-
-@contextmanager
-def by(tenant: str) -> Iterator[None]:
-    token = caller.set(Caller(tenant))
-    try:
-        yield
-    finally:
-        caller.reset(token)
 
 
 async def put(

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import grpc
 import pytest
-from anyio.from_thread import start_blocking_portal
 from google.protobuf import message_factory
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
@@ -22,7 +21,7 @@ from rerank.v1 import (
     rerank_service_pb2,
     search_service_pb2,
 )
-from tests.faces.asking import COHERE, PATIENCE_S, facing
+from tests.faces.asking import PATIENCE_S, facing_from_a_thread
 
 pytestmark = [
     pytest.mark.real_time,
@@ -57,19 +56,11 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Channel]:
     """Run a gateway in a thread, and give a way to it from this one."""
     folder: Path = tmp_path_factory.mktemp("collections")
     with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(
-            facing(
-                COHERE.scored(lambda _: 0.5),
-                retrieval={
-                    "engine": "embedded",
-                    "path": str(folder),
-                    "timeout_s": "0.1",
-                },
-                embedder={"dialect": "none"},
-                # Whoever makes up what is sent keeps this process from its work at times.
-                server={"max_lag_s": 60},
-            )
+        facing_from_a_thread(
+            folder,
+            retrieval={"timeout_s": "0.1"},
+            # Whoever makes up what is sent keeps this process from its work at times.
+            server={"max_lag_s": 60},
         ) as scene,
         grpc.insecure_channel(
             scene.gateway.address, options=[("grpc.use_local_subchannel_pool", 1)]

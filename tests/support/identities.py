@@ -1,24 +1,72 @@
-"""Certificates, keys and tokens for tests: real ones, made on the spot."""
+"""Certificates, keys, tokens and callers for tests: real ones, made on the spot."""
 
 import datetime as dt
 import ipaddress
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import grpc
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from gateway.identity.caller import Caller, caller
+
 ISSUER = "https://issuer.test/"
 AUDIENCE = "rerank"
 
 _NOW = dt.datetime.now(dt.UTC)
 _DAY = dt.timedelta(days=1)
+
+
+@contextmanager
+def by(tenant: str) -> Iterator[None]:
+    """Call as one of a tenant does, once its credentials were checked."""
+    token = caller.set(Caller(tenant))
+    try:
+        yield
+    finally:
+        caller.reset(token)
+
+
+def keys_of(*tenants: str) -> Mapping[str, Any]:
+    """Give the section `identity` by which each tenant has the key of `shown_by`."""
+    return {
+        "mode": "keys",
+        "keys": {
+            name: {
+                "sha256": sha256(_key_of(name).encode()).hexdigest(),
+                "tenant": name,
+                "admin": True,
+            }
+            for name in tenants
+        },
+    }
+
+
+def shown_by(tenant: str) -> tuple[tuple[str, str]]:
+    """Give the metadata of a tenant's call."""
+    return (("authorization", f"Bearer {_key_of(tenant)}"),)
+
+
+def credentials_of(tenant: str) -> grpc.ChannelCredentials:
+    """Show it with every call of a channel to this machine."""
+    return grpc.composite_channel_credentials(
+        grpc.local_channel_credentials(),
+        grpc.access_token_call_credentials(_key_of(tenant)),
+    )
+
+
+def _key_of(tenant: str) -> str:
+    return f"key-of-{tenant}"
 
 
 @dataclass(frozen=True, slots=True)
