@@ -21,7 +21,7 @@ from gateway.layers.circuit import Circuit
 from gateway.layers.depth import Depth
 from gateway.layers.hedge import Hedge
 from gateway.layers.latency import Latency
-from gateway.layers.limit import Limit
+from gateway.layers.limit import Limit, kept_by_default
 from gateway.layers.metered import Metered
 from gateway.layers.passages import Passages
 from gateway.layers.prepaid import Prepaid
@@ -276,10 +276,20 @@ def _replica(
     # queue does not count against the backend. Above Timeout and Record: waiting for a
     # turn is not the backend's slowness.
     scorer = Limit(
-        scorer, backend=name, in_flight=leaf.in_flight, queued=settings.max_queued
+        scorer,
+        backend=name,
+        in_flight=leaf.in_flight,
+        queued=settings.max_queued,
+        # Without tenants, who is a caller is only what callers say.
+        kept_free=_kept_free(leaf, settings) if meter else 0,
     )
     return Replica(
         name=own_name,
         scorer=scorer,
         is_open=lambda: circuit.refusal(asyncio.get_running_loop().time()) is not None,
     )
+
+
+def _kept_free(leaf: Leaf, settings: BackendSettings) -> int:
+    kept = settings.kept_free
+    return kept_by_default(leaf.in_flight) if kept is None else kept

@@ -47,6 +47,18 @@ class FairQueue(Generic[W]):
         """Count those who have a turn."""
         return self._running.total()
 
+    def running_of(self, caller: str) -> int:
+        """Count a caller's calls that have a turn."""
+        return self._running[caller]
+
+    @property
+    def next(self) -> str:
+        """Name the caller whose turn it is, of those who wait; there must be one."""
+        return min(
+            self._queues,
+            key=lambda each: (self._running[each], self._last_turn.get(each, 0)),
+        )
+
     def begin(self, caller: str) -> None:
         """Note that a call of this caller runs."""
         self._running[caller] += 1
@@ -94,10 +106,7 @@ class FairQueue(Generic[W]):
 
     def pop(self) -> W:
         """Take the call whose turn it is; there must be one."""
-        caller = min(
-            self._queues,
-            key=lambda each: (self._running[each], self._last_turn.get(each, 0)),
-        )
+        caller = self.next
         call = next(iter(self._queues[caller]))
         self.discard(caller, call)
         return call

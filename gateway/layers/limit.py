@@ -6,12 +6,23 @@ from dataclasses import dataclass
 from gateway.backends.errors import BackendError, Overloaded, TooLate
 from gateway.backends.scorer import Scorer, ScoreRequest, Scores
 from gateway.layers.fair_queue import FairQueue
+from gateway.layers.recent import Recent
 
 # How much the latest call weighs in the moving means: about the last ten count.
 _WEIGHT = 0.1
 # Beyond its mean, in mean deviations, what a call is expected to take at most. Under load
 # all that waits has just enough time: with the mean alone, half of it would be late.
 _CAUTION = 2.0
+
+# So long a caller who was here keeps a claim to an even part, at least.
+_HERE_S = 60.0
+# Of so many slots one is kept free, where nobody says how many.
+_SLOTS_PER_KEPT = 8
+
+
+def kept_by_default(in_flight: int) -> int:
+    """Tell how many of so many slots are kept free: an eighth, and of a single one none."""
+    return 0 if in_flight == 1 else -(-in_flight // _SLOTS_PER_KEPT)
 
 
 class Limit:
@@ -21,30 +32,52 @@ class Limit:
     it is refused at once if its turn and then the answer would come too late, reckoned
     from how long calls took lately; while nothing is known, nobody is refused for that.
     A call that waits is refused when it can no longer make it, without having asked. A
-    free slot is given to anybody: what was learned of slow days must not outlast them.
+    slot that is free to a caller is given to it: what was learned of slow days must not
+    outlast them.
+
+    Turns alone let a caller who has nothing running wait until one of the greedy ones'
+    calls ends. So whoever holds an even part of the slots already, of as many parts as
+    callers were here in the last minute, leaves the last few free to those who hold less.
+    Alone, a caller takes all.
 
     Args:
         scorer: What is protected.
         backend: Its name, for errors.
         in_flight: Calls at once.
         queued: Calls waiting on top; 0 lets none wait.
+        kept_free: Of the calls at once, how many are for callers who hold less than an
+            even part; less than all.
 
     """
 
     def __init__(
-        self, scorer: Scorer, *, backend: str, in_flight: int, queued: int
+        self,
+        scorer: Scorer,
+        *,
+        backend: str,
+        in_flight: int,
+        queued: int,
+        kept_free: int = 0,
     ) -> None:
         self._scorer = scorer
         self._backend = backend
         self._in_flight = in_flight
+        self._kept_free = min(kept_free, in_flight - 1)
+        # More callers than slots have no smaller parts than one slot each.
+        self._here = Recent(for_s=_HERE_S, most=in_flight)
         self._queue: FairQueue[_Waiting] = FairQueue(most=queued)
         self._pace = _Pace()
 
     async def score(self, request: ScoreRequest) -> Scores:
         """Ask when it is this call's turn, or raise `Overloaded`."""
         loop = asyncio.get_running_loop()
-        # While somebody waits, no slot is free: whoever leaves hands his over.
-        if self._queue.running < self._in_flight:
+        if self._kept_free:
+            self._here.see(request.caller, loop.time())
+            # Somebody was forgotten since: what was kept free may be for those who wait.
+            self._hand_over()
+        # No slot that is free to this caller is so to anybody who waits and comes first:
+        # it was handed over.
+        if self._queue.running < self._slots_of(request.caller):
             self._queue.begin(request.caller)
         else:
             await self._turn(request, loop.time())
@@ -64,7 +97,7 @@ class Limit:
 
     async def _turn(self, request: ScoreRequest, now: float) -> None:
         ahead = self._queue.ahead_of(request.caller)
-        wait_s = self._pace.mean_s * (ahead + 1) / self._in_flight
+        wait_s = self._pace.mean_s * (ahead + 1) / self._slots_of(request.caller)
         if now + wait_s + self._pace.at_most_s > request.deadline:
             detail = f"its turn would come too late, in {wait_s:.2f} s"
             raise TooLate(self._backend, detail)
@@ -97,10 +130,25 @@ class Limit:
             self._leave(waiting.caller)
 
     def _leave(self, caller: str) -> None:
-        """Hand a slot over to the next who can make use of it."""
         self._queue.end(caller)
+        self._hand_over()
+
+    def _slots_of(self, caller: str) -> int:
+        """Count the slots that may be taken before this caller has to wait."""
+        if not self._kept_free:
+            return self._in_flight
+        parts = max(self._here.count(asyncio.get_running_loop().time()), 1)
+        holds_less = self._queue.running_of(caller) * parts < self._in_flight
+        return self._in_flight - (0 if holds_less else self._kept_free)
+
+    def _hand_over(self) -> None:
+        """Give free slots to the next who can make use of them.
+
+        Who is next holds the least. If what is free is not for him, it is for nobody who
+        waits; as all hold their parts then, some call runs, whose end comes here again.
+        """
         now = asyncio.get_running_loop().time()
-        while self._queue and self._queue.running < self._in_flight:
+        while self._queue and self._queue.running < self._slots_of(self._queue.next):
             following = self._queue.pop()
             if following.turn.done():  # cancelled, and has not got to leave yet
                 continue

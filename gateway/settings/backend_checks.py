@@ -36,6 +36,9 @@ def backend_problems(settings: Settings) -> Iterator[str]:
         path = f"backends.{name}"
         if name in (RETRIEVER, EMBEDDER):
             yield f"{path}: is the name of a part of the gateway itself"
+        most, kept = backend.max_in_flight, backend.kept_free
+        if most and kept and kept >= most:
+            yield f"{path}.kept_free: must be less than max_in_flight, {most}"
         if backend.dialect == LOCAL:
             yield from _local_problems(path, backend)
             continue

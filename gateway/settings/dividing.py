@@ -48,6 +48,8 @@ def divided(settings: Settings, share: Share) -> Settings:
 
 def _backend(settings: BackendSettings, share: Share) -> BackendSettings:
     parts: dict[str, int] = {"max_queued": share(settings.max_queued)}
+    if settings.kept_free is not None:
+        parts["kept_free"] = share(settings.kept_free)
     if settings.dialect == LOCAL:
         threads = _threads(settings.threads, share)
         parts["threads"] = threads

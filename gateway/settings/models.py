@@ -188,6 +188,9 @@ class BackendSettings(Section):
     """Calls at once, of all workers together; unset: the dialect's."""
     max_queued: Annotated[int, Field(ge=0)] = 256
     """Calls that may wait for their turn, likewise."""
+    kept_free: Annotated[int, Field(ge=0)] | None = None
+    """Of the calls at once, likewise: for tenants who hold less than an even part of them.
+    Unset: an eighth, rounded up, and none of a single one."""
     listwise: bool = False
     """The score of a document depends on its companions: never split a request."""
     top_k: Count | None = None

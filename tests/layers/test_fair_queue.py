@@ -33,7 +33,8 @@ def test_who_has_fewer_calls_running_is_next() -> None:
     waiting = queue("a1", "a2", "b1")
     for _ in range(2):
         waiting.begin("a")
-    assert waiting.running == 2
+    assert waiting.running == waiting.running_of("a") == 2
+    assert (waiting.next, waiting.running_of("b")) == ("b", 0)
     assert order(waiting) == ["b1", "a1", "a2"]
 
 

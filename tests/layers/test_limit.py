@@ -17,7 +17,7 @@ from gateway.backends.errors import (
     Unavailable,
 )
 from gateway.backends.scorer import Scorer, ScoreRequest, Scores
-from gateway.layers.limit import Limit
+from gateway.layers.limit import Limit, kept_by_default
 from tests.support.scorers import (
     FakeScorer,
     after,
@@ -29,8 +29,16 @@ from tests.support.scorers import (
 )
 
 
-def limited(scorer: Scorer, *, in_flight: int = 1, queued: int = 8) -> Limit:
-    return Limit(scorer, backend="tei", in_flight=in_flight, queued=queued)
+def limited(
+    scorer: Scorer, *, in_flight: int = 1, queued: int = 8, kept_free: int = 0
+) -> Limit:
+    return Limit(
+        scorer,
+        backend="tei",
+        in_flight=in_flight,
+        queued=queued,
+        kept_free=kept_free,
+    )
 
 
 async def gathered(*calls: Coroutine[Any, Any, Scores]) -> list[object]:
@@ -180,18 +188,18 @@ async def test_whoever_leaves_just_after_his_turn_came_hands_it_over() -> None:
             await task
 
 
+@pytest.mark.parametrize("kept_free", [0, 1])
 @pytest.mark.parametrize("seed", range(20))
-async def test_no_slot_is_ever_lost_or_doubled(seed: int) -> None:
+async def test_no_slot_is_ever_lost_or_doubled(seed: int, kept_free: int) -> None:
     """Deadlines, cancellations and answers fall on the same instants, again and again."""
     chance = random.Random(seed)
     backend = FakeScorer(after(1, reads()))
-    scorer = limited(backend, in_flight=2, queued=5)
+    scorer = limited(backend, in_flight=2, queued=5, kept_free=kept_free)
 
     async def call() -> None:
         await asyncio.sleep(chance.randrange(6))
-        asked = asyncio.ensure_future(
-            scorer.score(asking("1", within_s=chance.choice([1, 2, 3, 100])))
-        )
+        caller, within_s = chance.choice("ab"), chance.choice([1, 2, 3, 100])
+        asked = asyncio.ensure_future(scorer.score(of(caller, within_s=within_s)))
         leaves = asyncio.get_running_loop().call_later(
             chance.choice([1, 2, 3, 100]), asked.cancel
         )
@@ -205,6 +213,7 @@ async def test_no_slot_is_ever_lost_or_doubled(seed: int) -> None:
     await asyncio.gather(*(call() for _ in range(30)))
     assert backend.most_running == 2
     backend.most_running = 0
+    await asyncio.sleep(_FORGOTTEN_S)
     await asyncio.gather(*(scorer.score(asking("1")) for _ in range(7)))
     assert backend.most_running == 2
 
@@ -235,6 +244,133 @@ async def test_the_newest_call_of_the_greediest_makes_room_in_a_full_queue() -> 
     assert now() - began == pytest.approx(0.5)
     await asyncio.gather(*greedy[:3], modest)
     assert backend.queries == ["a", "b", "a", "a"]
+
+
+# Slots that are kept free
+
+_FORGOTTEN_S = 120.0
+"""After so long without a call, a caller has no part any more."""
+
+
+def sharing(backend: Scorer, *, kept_free: int = 1, in_flight: int = 4) -> Limit:
+    return limited(backend, in_flight=in_flight, queued=100, kept_free=kept_free)
+
+
+async def test_alone_a_caller_takes_all() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = sharing(backend)
+    await gathered(*(scorer.score(of("a")) for _ in range(8)))
+    assert backend.most_running == 4
+
+
+async def test_whoever_holds_an_even_part_leaves_the_last_slot_to_another() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = sharing(backend)
+    await scorer.score(of("b"))
+    backend.most_running = 0
+    greedy = [asyncio.create_task(scorer.score(of("a"))) for _ in range(9)]
+    await asyncio.sleep(0.5)
+    assert backend.most_running == 3
+    began = now()
+    await scorer.score(of("b"))
+    assert now() - began == pytest.approx(1)
+    assert backend.most_running == 4
+    await asyncio.gather(*greedy)
+
+
+async def test_all_slots_are_used_where_all_hold_less_than_their_part() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = sharing(backend, kept_free=3)
+    await gathered(*(scorer.score(of(caller)) for caller in "aabb"))
+    assert backend.most_running == 4
+
+
+async def test_a_part_is_what_is_left_between_those_of_the_last_minute() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = sharing(backend)
+    await scorer.score(of("b"))
+    await asyncio.sleep(_FORGOTTEN_S)
+    backend.most_running = 0
+    await gathered(*(scorer.score(of("a")) for _ in range(8)))
+    assert backend.most_running == 4
+
+
+async def test_those_who_wait_are_given_what_need_not_be_kept_free_any_more() -> None:
+    """And none of their own calls comes before them."""
+    backend = FakeScorer(after(1, reads()), after(500, reads()))
+    scorer = sharing(backend)
+    await scorer.score(of("b"))
+    calls = []
+    for number in range(5):
+        request = replace(of("a", within_s=2000), query=f"a{number}")
+        calls.append(asyncio.create_task(scorer.score(request)))
+    await asyncio.sleep(_FORGOTTEN_S)
+    assert backend.queries == ["b", "a0", "a1", "a2"]
+    last = replace(of("a", within_s=2000), query="a5")
+    calls.append(asyncio.create_task(scorer.score(last)))
+    await asyncio.sleep(0.5)
+    assert backend.queries == ["b", "a0", "a1", "a2", "a3"]
+    await asyncio.gather(*calls)
+    assert backend.queries == ["b", "a0", "a1", "a2", "a3", "a4", "a5"]
+
+
+async def test_nobody_starves() -> None:
+    """Whoever waits before a slot that is kept free goes on when a call ends."""
+    backend = FakeScorer(after(1, reads()))
+    scorer = sharing(backend, kept_free=3)
+    callers = "aaaaaaaabbbbbbbbcccccccdde"
+    ended = await gathered(*(scorer.score(of(caller)) for caller in callers))
+    assert [type(each) for each in ended] == [Scores] * len(callers)
+    assert sorted(backend.queries) == sorted(callers)
+
+
+async def test_a_slot_kept_free_is_given_back_after_a_cancellation() -> None:
+    backend = FakeScorer(hangs())
+    scorer = sharing(backend)
+    modest = asyncio.create_task(scorer.score(of("b")))
+    await asyncio.sleep(0.1)
+    greedy = [asyncio.create_task(scorer.score(of("a"))) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    assert backend.queries == ["b", "a", "a"]
+    modest.cancel()
+    await asyncio.wait([modest])
+    await asyncio.sleep(0.1)
+    assert backend.queries == ["b", "a", "a", "a"]
+    again = asyncio.create_task(scorer.score(of("b")))
+    await asyncio.sleep(0.1)
+    assert backend.queries == ["b", "a", "a", "a", "b"]
+    greedy[0].cancel()
+    again.cancel()
+    await asyncio.wait([greedy[0], again])
+    await asyncio.sleep(0.1)
+    assert backend.queries == ["b", "a", "a", "a", "b", "a"]
+    for each in greedy:
+        each.cancel()
+    await asyncio.wait(greedy)
+
+
+async def test_who_has_to_leave_slots_free_is_told_when_its_turn_comes() -> None:
+    backend = FakeScorer(after(1, reads()))
+    scorer = sharing(backend, kept_free=2)
+    await scorer.score(of("b"))
+    held = [asyncio.create_task(scorer.score(of("a"))) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooLate, match=r"would come too late, in 1\.00 s"):
+        await scorer.score(of("a", within_s=1.9))
+    await asyncio.gather(*held)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "kept"), [(1, 0), (2, 1), (8, 1), (9, 2), (16, 2), (17, 3)]
+)
+def test_an_eighth_is_kept_free(in_flight: int, kept: int) -> None:
+    assert kept_by_default(in_flight) == kept
+
+
+async def test_of_a_single_slot_none_can_be_kept_free() -> None:
+    scorer = limited(FakeScorer(after(1, reads())), in_flight=1, kept_free=1)
+    ended = await gathered(*(scorer.score(of(caller)) for caller in "ab"))
+    assert [type(each) for each in ended] == [Scores, Scores]
 
 
 # Calls that cannot make it

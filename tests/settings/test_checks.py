@@ -224,6 +224,10 @@ def test_an_address_is_taken_apart(address: str, host: str, port: int) -> None:
         (with_backend(**TEI, timeout_s="soon"), "backends.b.timeout_s: "),
         (with_backend(**TEI, max_documents=0), "backends.b.max_documents: "),
         (with_backend(**TEI, max_queued=-1), "backends.b.max_queued: "),
+        (
+            with_backend(**TEI, max_in_flight=4, kept_free=4),
+            "backends.b.kept_free: must be less than max_in_flight, 4",
+        ),
         ({"server": {"address": "50051"}}, "server.address: must be HOST:PORT"),
         ({"server": {"address": ":50051"}}, "server.address: must be HOST:PORT"),
         ({"server": {"address": "h:port"}}, "server.address: must be HOST:PORT"),

@@ -23,6 +23,7 @@ def test_limits_and_memory_are_divided_and_nothing_else() -> None:
                     "url": "http://localhost:1",
                     "max_in_flight": 5,
                     "max_queued": 0,
+                    "kept_free": 4,
                 },
                 "plain": {"dialect": "tei", "url": "http://localhost:1"},
                 "local": {"dialect": "local", "max_cache_bytes": 7, "threads": 4},
@@ -36,6 +37,7 @@ def test_limits_and_memory_are_divided_and_nothing_else() -> None:
     assert part.embedder.max_cache_bytes == 2
     tei, plain, local = (part.backends[name] for name in ("tei", "plain", "local"))
     assert (tei.max_in_flight, tei.max_queued) == (2, 0)
+    assert (tei.kept_free, plain.kept_free) == (1, None)
     assert plain.max_in_flight is not None
     assert plain.max_queued == 85
     assert (local.threads, local.max_cache_bytes) == (1, 2)
@@ -46,7 +48,7 @@ def test_limits_and_memory_are_divided_and_nothing_else() -> None:
         )
     ]
     assert whole == [256]
-    same = {"max_in_flight", "max_queued"}
+    same = {"max_in_flight", "max_queued", "kept_free"}
     assert tei.model_dump(exclude=same) == settings.backends["tei"].model_dump(
         exclude=same
     )
