@@ -162,7 +162,7 @@ lock: $(READY) ## Pin the newest allowed dependencies, with hashes for every pla
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -c requirements.txt \
 		-o benchmarks/requirements.txt
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:deploy -o deploy/checks/requirements.txt
-	@$(BIN)/uv pip compile $(LOCK) --extra embedded --extra local --extra shared --extra qdrant --extra jwt -c requirements.txt \
+	@$(BIN)/uv pip compile $(LOCK) --extra embedded --extra local --extra shared --extra qdrant --extra jwt --extra certificates -c requirements.txt \
 		-o deploy/container/requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:image -c requirements.txt \
 		-o deploy/container/requirements-build.txt

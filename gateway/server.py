@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
+from grpc.aio import ServerInterceptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.concurrency import all_of, in_the_background
@@ -27,6 +28,7 @@ from gateway.rpc import (
 from gateway.rpc.assembling import Services
 from gateway.rpc.auditing import Auditing
 from gateway.rpc.calls import Calls
+from gateway.rpc.certified import IdentifyingByCertificate, NotingCertificate
 from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
 from gateway.rpc.identifying import Identifying
@@ -113,6 +115,7 @@ class Server:
         # All is seen; strangers take no room from those who may call; and what is refused
         # for overload is not worth a guard's work.
         interceptors = [
+            *_noting(entrance),
             self._calls,
             Auditing(emit),
             *_identifying(entrance),
@@ -210,9 +213,17 @@ class Server:
         await self._watching.aclose()
 
 
-def _identifying(entrance: Entrance) -> list[Identifying]:
+def _noting(entrance: Entrance) -> list[ServerInterceptor]:
+    if entrance.identify is None or not entrance.by_certificate:
+        return []
+    return [NotingCertificate(entrance.identify)]
+
+
+def _identifying(entrance: Entrance) -> list[ServerInterceptor]:
     if entrance.identify is None:
         return []
+    if entrance.by_certificate:
+        return [IdentifyingByCertificate(open_to_all=entrance.open)]
     return [Identifying(identify=entrance.identify, open_to_all=entrance.open)]
 
 

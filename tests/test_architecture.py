@@ -107,7 +107,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         for name in USE_CASES
     },
     # Another edge: it turns what others speak into calls of the first one.
-    "faces": {"faces", "rpc", "errors", "identity.entrance", "inspecting"},
+    "faces": {
+        "faces",
+        "rpc",
+        "errors",
+        "identity.entrance",
+        "identity.shown",
+        "inspecting",
+    },
     # The edge knows what is asked and answered, not how.
     "rpc": {
         "rpc",
@@ -133,6 +140,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.endpoint",
         # To say what is wrong with a file of credentials before anything is served.
         "identity.certificates",
+        "identity.certified",
         "identity.jwks",
         "identity.keys",
         "ranking",
@@ -233,6 +241,7 @@ HOMES: dict[str, set[str]] = {
     "aiohttp": {"backends.transport", "faces", "server", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
     "certifi": {"backends.transport"},
+    "cryptography": {"identity.certified"},
     "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
     "grpc": {"rpc", "faces", "server", "cli", "backends.grpc", "retrieval.qdrant"},
     "grpc_health": {"rpc", "server", "cli.health"},

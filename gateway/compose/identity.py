@@ -1,4 +1,4 @@
-"""Who may call one gateway, from its configuration: keys, or tokens of somebody else."""
+"""Who may call one gateway, from its configuration: keys, tokens, or certificates."""
 
 import asyncio
 import logging
@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from gateway.concurrency import in_the_background
-from gateway.identity.bearer import Identify
 from gateway.identity.caller import Caller
 from gateway.identity.entrance import Entrance
 from gateway.identity.keys import Key, KeyRing
 from gateway.identity.permitted import PermittedCollections
+from gateway.identity.shown import Identify
 from gateway.identity.watching import whenever_changed
 from gateway.reloading.change import CannotChange, Change, Prepare, at_once, no_change
 from gateway.reloading.watching import stamps
@@ -19,7 +19,12 @@ from gateway.retrieval.refusing import RefusingRetriever
 from gateway.retrieval.retriever import Retriever
 from gateway.settings import Settings
 from gateway.settings.credentials import WrongKeysError, certificates, read_keys
-from gateway.settings.identity import JwtSettings, KeySettings
+from gateway.settings.identity import (
+    GrantSettings,
+    IdentitySettings,
+    JwtSettings,
+    KeySettings,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ async def entrance(
     identify, other_keys = await _identify(settings, parts)
     door = Entrance(
         identify=identify,
+        by_certificate=settings.identity.mode == "certificates",
         open=frozenset(settings.identity.open),
         grpc=shown if settings.tls.serves("grpc") else None,
         http=shown if settings.tls.serves("http") else None,
@@ -71,6 +77,8 @@ async def _identify(
         case "jwt":
             assert settings.identity.jwt  # noqa: S101 - it was checked
             return await _tokens(settings.identity.jwt, parts), no_change
+        case "certificates":
+            return _certified(settings.identity)
 
 
 async def _keys(settings: Settings, parts: AsyncExitStack) -> tuple[Identify, Prepare]:
@@ -117,20 +125,42 @@ def _known(keys: Mapping[str, KeySettings]) -> list[Key]:
     return [
         Key(
             digest=bytes.fromhex(key.sha256),
-            caller=Caller(
-                key.tenant or name,
-                key=name,
-                routes=None if key.routes is None else frozenset(key.routes),
-                collections=(
-                    None if key.collections is None else frozenset(key.collections)
-                ),
-                is_admin=key.admin,
-                may_write=key.write,
-            ),
+            caller=_granted(name, key),
             expires_at=key.expires.timestamp() if key.expires else None,
         )
         for name, key in keys.items()
     ]
+
+
+def _granted(name: str, grant: GrantSettings) -> Caller:
+    collections = grant.collections
+    return Caller(
+        grant.tenant or name,
+        key=name,
+        routes=None if grant.routes is None else frozenset(grant.routes),
+        collections=None if collections is None else frozenset(collections),
+        is_admin=grant.admin,
+        may_write=grant.write,
+    )
+
+
+def _certified(identity: IdentitySettings) -> tuple[Identify, Prepare]:
+    from gateway.identity.certified import Certified, Name
+
+    def callers(wanted: IdentitySettings) -> dict[Name, Caller]:
+        return {
+            Name(kind, value): _granted(name, certificate)
+            for name, certificate in wanted.certificates.items()
+            for kind, value in certificate.names
+        }
+
+    certified = Certified(callers(identity))
+
+    async def prepare(wanted: Settings) -> Change:
+        known = callers(wanted.identity)
+        return at_once(lambda: certified.replace(known))
+
+    return certified.identify, prepare
 
 
 async def _tokens(settings: JwtSettings, parts: AsyncExitStack) -> Identify:

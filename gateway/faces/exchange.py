@@ -11,7 +11,14 @@ from grpc.aio import AbortError
 
 from gateway.errors import InvalidRequest, Violation
 from gateway.faces.headers import CHALLENGE, Wishes, truth_of_failure, wishes
-from gateway.faces.incoming import JSON, Unserved, body_of, metadata_of, sender_of
+from gateway.faces.incoming import (
+    JSON,
+    Unserved,
+    body_of,
+    certificate_of,
+    metadata_of,
+    sender_of,
+)
 from gateway.faces.refusal import Refusal, read_refusal
 from gateway.rpc.handlers import Handler
 from gateway.rpc.in_process import Context, Details, Incoming, InProcess
@@ -83,7 +90,9 @@ class Exchanges:
         if wanted.timeout_s is not None:
             deadline = asyncio.get_running_loop().time() + wanted.timeout_s
         details = Details(api.method, metadata_of(request.headers), api.face)
-        context = Context(details, sender_of(request), deadline)
+        context = Context(
+            details, sender_of(request), deadline, certificate_of(request)
+        )
         one = _Exchange(request, api, context, wanted, wrong.found)
         try:
             async with asyncio.timeout_at(deadline):

@@ -1,6 +1,7 @@
 """What comes over HTTP: bodies that are bounded in size and time, and who sent them."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.faces.refusal import Refusal
+from gateway.identity.shown import Shown
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -139,6 +141,19 @@ def metadata_of(headers: Mapping[str, str]) -> Metadata:
         for name, value in headers.items()
         if value.isascii() and value.isprintable()
     )
+
+
+def shown_by(request: web.BaseRequest) -> Shown:
+    """Give what a caller shows to be known."""
+    return Shown(metadata_of(request.headers), certificate_of(request))
+
+
+def certificate_of(request: web.BaseRequest) -> bytes:
+    """Give the certificate of a connection, in DER; empty: none was shown."""
+    if request.transport is None:
+        return b""
+    secured: ssl.SSLObject | None = request.transport.get_extra_info("ssl_object")
+    return (secured and secured.getpeercert(binary_form=True)) or b""
 
 
 def sender_of(request: web.BaseRequest) -> str:

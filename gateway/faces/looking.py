@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from gateway.faces import bare, tei
 from gateway.faces.headers import CHALLENGE
-from gateway.faces.incoming import metadata_of
+from gateway.faces.incoming import shown_by
 from gateway.faces.paths import Respond
 from gateway.faces.refusal import Refusal
 from gateway.identity.entrance import Entrance
@@ -85,7 +85,7 @@ class Looking:
         """Answer those alone who may look."""
 
         async def admit(request: web.BaseRequest) -> web.Response:
-            if await self._entrance.admits(what, metadata_of(request.headers)):
+            if await self._entrance.admits(what, shown_by(request)):
                 return await respond(request)
             said = bare.refuse(_UNKNOWN)
             return web.Response(
@@ -99,9 +99,7 @@ class Looking:
 
     async def health(self, request: web.BaseRequest) -> web.Response:
         """Say how it is, and how the backends are to those who may ask for them."""
-        if not await self._entrance.admits_admin(
-            "backends", metadata_of(request.headers)
-        ):
+        if not await self._entrance.admits_admin("backends", shown_by(request)):
             alone: Health = {"status": "SERVING"}
             return _json(alone)
         backends: list[BackendHealth] = [

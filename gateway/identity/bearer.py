@@ -1,15 +1,8 @@
 """What a caller shows to be known: one bearer token, as RFC 6750 has it."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
-from gateway.identity.caller import Caller
-
-Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
-
-Identify: TypeAlias = Callable[[Metadata], Awaitable[Caller | None]]
-"""Given what a caller sent beside its message, tells who it is. None: it does not prove
-it, for whatever reason; nobody is to learn which."""
+from gateway.identity.shown import Metadata
 
 _HEADER: Final = "authorization"
 _SCHEME: Final = "bearer"

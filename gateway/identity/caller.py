@@ -46,5 +46,8 @@ class Caller:
 ANYBODY: Final = Caller("", is_admin=True)
 """Who calls where no identity is asked for."""
 
+STRANGER: Final = Caller("", routes=frozenset(), collections=frozenset())
+"""Who is not known where identities are asked for, and so may nothing."""
+
 caller: ContextVar[Caller] = ContextVar("caller", default=ANYBODY)
 """Who makes the call that is served here."""

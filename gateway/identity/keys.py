@@ -13,8 +13,9 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
 
-from gateway.identity.bearer import Metadata, bearer_in
+from gateway.identity.bearer import bearer_in
 from gateway.identity.caller import Caller
+from gateway.identity.shown import Metadata, Shown
 
 _PREFIX: Final = "rgw_"
 """By which people, and those who look for secrets in code, know such a key."""
@@ -73,12 +74,12 @@ class KeyRing:
         """Know these from now on, and no others."""
         self._keys = tuple(keys)
 
-    async def identify(self, metadata: Metadata) -> Caller | None:
+    async def identify(self, shown: Shown) -> Caller | None:
         """Tell who shows a key."""
-        shown = sha256(bearer_in(metadata).encode()).digest()
+        digest = sha256(bearer_in(shown.metadata).encode()).digest()
         found = None
         for key in self._keys:
-            if compare_digest(key.digest, shown):
+            if compare_digest(key.digest, digest):
                 found = key
         if found is None:
             return None

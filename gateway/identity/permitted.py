@@ -7,7 +7,7 @@ is not allowed is answered like one that there is not, and nobody learns what th
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.identity.caller import ANYBODY, Caller, caller
+from gateway.identity.caller import ANYBODY, STRANGER, Caller, caller
 from gateway.retrieval.errors import UnknownCollection
 from gateway.retrieval.filter import Field
 from gateway.retrieval.retriever import (
@@ -27,13 +27,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_NOBODY = Caller("", routes=frozenset(), collections=frozenset())
-
 
 def _who() -> Caller:
     """Tell who calls; where identities are asked for, whoever has none may nothing."""
     known = caller.get()
-    return _NOBODY if known is ANYBODY else known
+    return STRANGER if known is ANYBODY else known
 
 
 class PermittedRoutes(Mapping[str, R]):

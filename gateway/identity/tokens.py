@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from jwt import PyJWT, PyJWTError, get_unverified_header
 
-from gateway.identity.bearer import Metadata, bearer_in
+from gateway.identity.bearer import bearer_in
 from gateway.identity.caller import Caller
 from gateway.identity.jwks import Jwks
+from gateway.identity.shown import Shown
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:@|/+=-]{1,128}")
 """What a tenant may be called: it stands in logs and traces."""
@@ -87,9 +88,9 @@ class Tokens:
             {"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True}
         )
 
-    async def identify(self, metadata: Metadata) -> Caller | None:
+    async def identify(self, shown: Shown) -> Caller | None:
         """Tell who shows a token."""
-        token = bearer_in(metadata)
+        token = bearer_in(shown.metadata)
         try:
             header = get_unverified_header(token)
         except _UNREADABLE:

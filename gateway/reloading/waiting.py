@@ -15,7 +15,7 @@ RELOADED: Final[Mapping[str, frozenset[str]]] = {
     "backends": _ALL,
     "cache": _ALL,
     "embedder": _ALL,
-    "identity": frozenset({"keys"}),
+    "identity": frozenset({"keys", "certificates"}),
     "retrieval": frozenset({"timeout_s"}),
     "ledger": frozenset({"labels"}),
     "http": frozenset({"body_timeout_s", "on_fallback"}),

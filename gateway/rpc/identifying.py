@@ -6,8 +6,8 @@ from typing import Any, Final, TypeAlias
 import grpc
 from grpc.aio import ServerInterceptor, ServicerContext
 
-from gateway.identity.bearer import Identify
 from gateway.identity.caller import Caller, caller
+from gateway.identity.shown import Identify, Shown
 from gateway.rpc import backend_service, document_service, health, reflection
 from gateway.rpc.guard import abort
 from gateway.rpc.refusal import CREDENTIALS_REQUIRED, PERMISSION_DENIED
@@ -37,8 +37,8 @@ _FOR_WRITERS = frozenset(
     {f"{_DOCUMENTS}/ImportDocuments", f"{_DOCUMENTS}/DeleteDocuments"}
 )
 
-_REFUSED = to_status(CREDENTIALS_REQUIRED)
-_DENIED = to_status(PERMISSION_DENIED)
+REFUSED: Final = to_status(CREDENTIALS_REQUIRED)
+DENIED: Final = to_status(PERMISSION_DENIED)
 
 
 class Identifying(ServerInterceptor):
@@ -55,9 +55,7 @@ class Identifying(ServerInterceptor):
 
     def __init__(self, *, identify: Identify, open_to_all: frozenset[str]) -> None:
         self._identify = identify
-        self._open = frozenset(
-            service for each in open_to_all for service in OPENABLE.get(each, ())
-        )
+        self._open = services_of(open_to_all)
 
     async def intercept_service(
         self,
@@ -68,19 +66,26 @@ class Identifying(ServerInterceptor):
         method = handler_call_details.method.lstrip("/")
         if method.rpartition("/")[0] in self._open:
             return await continuation(handler_call_details)
-        who = await self._identify(
-            tuple(handler_call_details.invocation_metadata or ())
-        )
+        metadata = tuple(handler_call_details.invocation_metadata or ())
+        who = await self._identify(Shown(metadata))
         if who is None:
-            return _refusing(_REFUSED)
+            return _refusing(REFUSED)
         # gRPC runs each call, from here to its end, in one task.
         caller.set(who)
-        if not _may(who, method):
-            return _refusing(_DENIED)
+        if not may(who, method):
+            return _refusing(DENIED)
         return await continuation(handler_call_details)
 
 
-def _may(who: Caller, method: str) -> bool:
+def services_of(open_to_all: frozenset[str]) -> frozenset[str]:
+    """Give the services that may need no credentials, from what a configuration says."""
+    return frozenset(
+        service for each in open_to_all for service in OPENABLE.get(each, ())
+    )
+
+
+def may(who: Caller, method: str) -> bool:
+    """Tell whether somebody may call a method, `package.Service/Method`."""
     if method in _FOR_ADMINS:
         return who.is_admin
     return who.is_admin or who.may_write or method not in _FOR_WRITERS

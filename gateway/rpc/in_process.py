@@ -43,12 +43,14 @@ class Context:
         details: What is known of the call.
         sender: Who sent it, as gRPC writes it: `ipv4:127.0.0.1:4711`.
         deadline: When the caller stops waiting, in event-loop seconds; None: never.
+        certificate: Of the connection, in DER; empty: none was shown.
 
     """
 
     details_of_call: Details
     sender: str
     deadline: float | None
+    certificate: bytes = b""
     _status: grpc.StatusCode = grpc.StatusCode.OK
     _message: str = ""
     _trailers: Metadata = field(default=())

@@ -12,6 +12,7 @@ from gateway.settings.identity_checks import (
     exposure_problems,
     identity_problems,
     tls_problems,
+    unproven,
 )
 from gateway.settings.models import (
     LOCAL,
@@ -87,6 +88,7 @@ def checked(raw: Mapping[str, Any]) -> Settings:
         problems += identity_problems(settings.identity, known)
     if not _is_said_of(problems, *_DECIDE_WHO):
         problems += exposure_problems(settings)
+        problems += unproven(settings)
     problems += embedder_problems(settings.embedder)
     problems += retrieval_problems(settings.retrieval)
     problems += cache_problems(settings.cache)

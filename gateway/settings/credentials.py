@@ -41,6 +41,8 @@ def file_problems(
             read_keys(identity, routes)
         except WrongKeysError as error:
             yield from error.problems
+    if identity.mode == "certificates":
+        yield from _certified_problems()
     if identity.mode == "jwt" and identity.jwt:
         yield from _jwt_problems(identity.jwt.jwks_file)
 
@@ -111,6 +113,16 @@ def _keys_in(raw: Mapping[str, Any]) -> Any:  # noqa: ANN401 - TOML, of any kind
     if set(raw) != {"identity"} or not isinstance(identity, dict):
         return None
     return identity.get("keys") if set(identity) == {"keys"} else None
+
+
+def _certified_problems() -> Iterator[str]:
+    try:
+        import gateway.identity.certified  # noqa: F401 - whether it can be
+    except ImportError as error:
+        yield (
+            f"identity.mode: {error.name} is missing: pip install"
+            " 'rerank-gateway[certificates]'"
+        )
 
 
 def _jwt_problems(jwks_file: str) -> Iterator[str]:

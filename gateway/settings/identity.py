@@ -1,6 +1,6 @@
 """Who may call, how a caller proves who it is, and what it may do then."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -11,6 +11,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """As `rerank-gateway keys create` prints it."""
 Collection = Annotated[str, Field(min_length=1)]
+NameKind = Literal["uri", "dns", "common_name"]
+NAME_KINDS: Final[tuple[NameKind, ...]] = ("uri", "dns", "common_name")
+NameOfCertificate = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2048}$")]
 Claim = Annotated[str, Field(min_length=1)]
 
 Algorithm = Literal[
@@ -30,14 +33,11 @@ Algorithm = Literal[
 Openable = Literal["health", "reflection", "backends", "openapi"]
 
 
-class KeySettings(Section):
-    """One API key, of which only the hash is known."""
+class GrantSettings(Section):
+    """What somebody may do who is known by a key or a certificate."""
 
-    sha256: Sha256
-    """Of the key. A fast hash is right: a key is 256 random bits, so there is nothing to
-    guess, and each call has to be checked."""
     tenant: Tenant | None = None
-    """Whose limits and whose memory it uses; unset: the name of the key."""
+    """Whose limits and whose memory it uses; unset: the name of the section."""
     routes: tuple[Name, ...] | None = None
     """Those that it may use; the others are not there for it. Unset: all."""
     collections: tuple[Collection, ...] | None = None
@@ -46,8 +46,36 @@ class KeySettings(Section):
     """Whether it may import and delete documents."""
     admin: bool = False
     """Whether it may do that too, make and remove collections, and ask for backends."""
+
+
+class KeySettings(GrantSettings):
+    """One API key, of which only the hash is known."""
+
+    sha256: Sha256
+    """Of the key. A fast hash is right: a key is 256 random bits, so there is nothing to
+    guess, and each call has to be checked."""
     expires: AwareDatetime | None = None
     """From when on it is none any more; unset: never."""
+
+
+class CertificateSettings(GrantSettings):
+    """Whose certificate it is that has this name: one of the three, to the letter."""
+
+    uri: NameOfCertificate | None = None
+    """One of its subject alternative names, such as `spiffe://cluster.local/ns/shop/sa/web`."""
+    dns: NameOfCertificate | None = None
+    """Likewise, such as `web.shop.example`."""
+    common_name: NameOfCertificate | None = None
+    """Of its subject, if that has exactly one."""
+
+    @property
+    def names(self) -> tuple[tuple[NameKind, str], ...]:
+        """Give those that are set; exactly one, once it was checked."""
+        return tuple(
+            (kind, value)
+            for kind in NAME_KINDS
+            if (value := getattr(self, kind)) is not None
+        )
 
 
 class JwtSettings(Section):
@@ -88,7 +116,7 @@ class JwtSettings(Section):
 class IdentitySettings(Section):
     """Whether callers must be known, and by what."""
 
-    mode: Literal["none", "keys", "jwt"] = "none"
+    mode: Literal["none", "keys", "jwt", "certificates"] = "none"
     """`none`: anybody who reaches the gateway may call it, which is why it listens on
     loopback only then, unless `server.allow_anonymous` is set."""
     open: tuple[Openable, ...] = ("health",)
@@ -101,6 +129,8 @@ class IdentitySettings(Section):
     look_every_s: Seconds = 5.0
     """How often that is looked for."""
     jwt: JwtSettings | None = None
+    certificates: dict[Name, CertificateSettings] = Field(default_factory=dict)
+    """Whose certificates are which, where `tls.client_auth` requires some."""
 
 
 class TlsSettings(Section):

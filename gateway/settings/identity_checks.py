@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from gateway.identity.keys import HASH_OF_NOTHING
 from gateway.settings.http import HttpSettings
 from gateway.settings.identity import (
+    CertificateSettings,
+    GrantSettings,
     IdentitySettings,
     JwtSettings,
     KeySettings,
@@ -67,7 +69,14 @@ def identity_problems(
         yield 'identity.jwt: is of no use without identity.mode = "jwt"'
     if identity.jwt is not None:
         yield from _jwt_problems(identity.jwt)
+    if mode == "certificates" and not identity.certificates:
+        yield 'identity.certificates: is required with identity.mode = "certificates"'
+    if mode != "certificates" and identity.certificates:
+        yield (
+            'identity.certificates: is of no use without identity.mode = "certificates"'
+        )
     yield from key_problems(identity.keys, routes)
+    yield from _certificate_problems(identity.certificates, routes)
 
 
 def key_problems(
@@ -81,9 +90,30 @@ def key_problems(
             yield f"{path}.sha256: is the hash of an empty key"
         if (other := owners.setdefault(key.sha256, name)) != name:
             yield f"{path}.sha256: is that of identity.keys.{other} too"
-        for route in key.routes or ():
-            if route not in routes:
-                yield f"{path}.routes: there is no route {route!r}"
+        yield from _route_problems(path, key, routes)
+
+
+def _certificate_problems(
+    certificates: Mapping[str, CertificateSettings], routes: Container[str]
+) -> Iterator[str]:
+    owners: dict[tuple[str, str], str] = {}
+    for name, certificate in certificates.items():
+        path = f"identity.certificates.{name}"
+        names = certificate.names
+        if len(names) != 1:
+            yield f"{path}: exactly one of uri, dns and common_name is required"
+        for each in names:
+            if (other := owners.setdefault(each, name)) != name:
+                yield f"{path}.{each[0]}: is that of identity.certificates.{other} too"
+        yield from _route_problems(path, certificate, routes)
+
+
+def _route_problems(
+    path: str, grant: GrantSettings, routes: Container[str]
+) -> Iterator[str]:
+    for route in grant.routes or ():
+        if route not in routes:
+            yield f"{path}.routes: there is no route {route!r}"
 
 
 def _jwt_problems(jwt: JwtSettings) -> Iterator[str]:
@@ -129,6 +159,21 @@ def exposure_problems(settings: _Parts) -> Iterator[str]:
             "telemetry.metrics_address: others reach it: set telemetry.metrics_sha256,"
             " or telemetry.allow_anonymous = true"
         )
+
+
+def unproven(settings: _Parts) -> Iterator[str]:
+    """Name every listener that callers reach without the certificate that they are known by."""
+    if settings.identity.mode != "certificates":
+        return
+    for address, listener in (
+        (settings.server.address, "grpc"),
+        (settings.http.address, "http"),
+    ):
+        if address and not settings.tls.knows_callers(listener):
+            yield (
+                'identity.mode: "certificates" needs tls.client_ca, tls.client_auth ='
+                f' "require" and {listener} among tls.listeners'
+            )
 
 
 def exposures(settings: _Parts) -> Iterator[str]:

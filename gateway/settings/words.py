@@ -6,10 +6,14 @@ _WORDS = {
     "extra_forbidden": "there is no such setting",
     "missing": "is required",
 }
+_NAME = "must be 1 to 2048 characters without a control among them"
 _PATTERNS = {
+    "common_name": _NAME,
+    "dns": _NAME,
     "sha256": "must be 64 hexadecimal digits, as `rerank-gateway keys create` prints",
     "metrics_sha256": "must be 64 hexadecimal digits, likewise",
     "tenant": "must be 1 to 128 of A-Za-z0-9_.:@|/+=-",
+    "uri": _NAME,
 }
 
 

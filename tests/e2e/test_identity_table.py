@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,11 +15,14 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from cryptography import x509
 from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
+from gateway.compose import Gateway, gateway
 from gateway.identity.keys import hash_of, new_key
+from gateway.settings import load
 from rerank.v1 import (
     backend_service_pb2,
     backend_service_pb2_grpc,
@@ -35,6 +39,8 @@ from tests.e2e.running import running
 from tests.support.identities import (
     AUDIENCE,
     ISSUER,
+    Authority,
+    Files,
     Signer,
     jwks,
     rsa_key,
@@ -308,8 +314,33 @@ WRONG_TOKENS: dict[str, Headers] = {
 }
 
 
+WRONG_CERTIFICATES: dict[str, tuple[list[str], list[x509.GeneralName]]] = {
+    "an unknown one": (["other"], [x509.DNSName("other.test")]),
+    "one without names": ([], []),
+    "one of another kind": (["shop.test"], [x509.DNSName("shop")]),
+    "another case": (["Shop"], [x509.DNSName("SHOP.test")]),
+    "more after a zero byte": (["shop\0.evil"], [x509.DNSName("shop.test\0.evil")]),
+    "that of two callers": (["shop"], [x509.DNSName("hall.test")]),
+    "two common names": (["shop", "other"], []),
+}
+"""What is in one that an authority has signed: common names, and alternative ones."""
+
+RIGHT_CERTIFICATES: dict[str, tuple[list[str], list[x509.GeneralName]]] = {
+    "common name": (["shop"], []),
+    "dns": (["any"], [x509.DNSName("any.test"), x509.DNSName("hall.test")]),
+    "uri": ([], [x509.UniformResourceIdentifier("spiffe://test/ns/a/sa/web")]),
+}
+
+
 def _environ(**more: str) -> dict[str, str]:
     return {f"RERANK_GATEWAY__{name}": value for name, value in more.items()}
+
+
+_SERVING = _environ(
+    HTTP__ADDRESS="127.0.0.1:0",
+    RETRIEVAL__ENGINE="embedded",
+    EMBEDDER__DIALECT="none",
+)
 
 
 def _keys() -> dict[str, str]:
@@ -336,6 +367,79 @@ def _jwt(folder: Path) -> dict[str, str]:
     )
 
 
+def _certificates(server: Files, callers: Authority) -> dict[str, str]:
+    entries = "IDENTITY__CERTIFICATES__"
+    return _environ(
+        TLS__CERTIFICATE=str(server.certificate),
+        TLS__KEY=str(server.key),
+        TLS__CLIENT_CA=str(callers.file),
+        TLS__CLIENT_AUTH="require",
+        IDENTITY__MODE="certificates",
+        **{
+            f"{entries}SHOP__COMMON_NAME": "shop",
+            f"{entries}SHOP__ADMIN": "true",
+            f"{entries}HALL__DNS": "hall.test",
+            f"{entries}HALL__ADMIN": "true",
+            f"{entries}WEB__URI": "spiffe://test/ns/a/sa/web",
+            f"{entries}WEB__ADMIN": "true",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Certifying:
+    """A gateway that knows callers by their certificates, and everybody's scene there."""
+
+    right: Mapping[str, Scene]
+    wrong: Mapping[str, Scene]
+
+
+@asynccontextmanager
+async def _certifying(folder: Path) -> AsyncIterator[Certifying]:
+    authority, callers = Authority(folder, "authority"), Authority(folder, "callers")
+    environ = {**_SERVING, **_certificates(authority.signed("server"), callers)}
+    environ |= _environ(RETRIEVAL__PATH=str(folder / "collections"))
+    settings = load(address="127.0.0.1:0", environ=environ)
+    async with AsyncExitStack() as parts:
+        served = await parts.enter_async_context(gateway(settings, lambda _: None))
+
+        async def shown(number: int, names: Any) -> Scene:
+            common, alternative = names
+            files = callers.certified(
+                f"caller-{number}", common=common, alternative=alternative
+            )
+            return Scene(
+                await parts.enter_async_context(_channel(served, authority, files)),
+                await parts.enter_async_context(_client(served, authority, files)),
+            )
+
+        each = {**RIGHT_CERTIFICATES, **WRONG_CERTIFICATES}
+        scenes = {
+            name: await shown(number, names)
+            for number, (name, names) in enumerate(each.items())
+        }
+        yield Certifying(
+            {name: scenes[name] for name in RIGHT_CERTIFICATES},
+            {name: scenes[name] for name in WRONG_CERTIFICATES},
+        )
+
+
+def _channel(served: Gateway, authority: Authority, files: Files) -> grpc.aio.Channel:
+    credentials = grpc.ssl_channel_credentials(
+        authority.pem, files.key.read_bytes(), files.pem
+    )
+    apart = [("grpc.use_local_subchannel_pool", 1)]
+    return grpc.aio.secure_channel(served.address, credentials, apart)
+
+
+def _client(served: Gateway, authority: Authority, files: Files) -> httpx.AsyncClient:
+    context = ssl.create_default_context(cadata=authority.pem.decode())
+    context.load_cert_chain(files.certificate, files.key)
+    return httpx.AsyncClient(
+        base_url=f"https://{served.http_address}", verify=context, timeout=_PATIENCE_S
+    )
+
+
 @asynccontextmanager
 async def _gateway(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as parts:
@@ -343,12 +447,8 @@ async def _gateway(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Sc
             running(
                 {},
                 environ={
-                    **_environ(
-                        HTTP__ADDRESS="127.0.0.1:0",
-                        RETRIEVAL__ENGINE="embedded",
-                        RETRIEVAL__PATH=str(folder / "collections"),
-                        EMBEDDER__DIALECT="none",
-                    ),
+                    **_SERVING,
+                    **_environ(RETRIEVAL__PATH=str(folder / "collections")),
                     **environ,
                 },
             )
@@ -388,6 +488,15 @@ async def tokened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sce
     async with _gateway(folder, _jwt(folder)) as scene:
         await _make_papers(scene, _bearer(SIGNER.token(admin=True)))
         yield scene
+
+
+@pytest.fixture(scope="module")
+async def certifying(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Certifying]:
+    async with _certifying(tmp_path_factory.mktemp("certificates")) as some:
+        await _make_papers(next(iter(some.right.values())), [])
+        yield some
 
 
 async def _told(way: str, scene: Scene, headers: Headers) -> object:
@@ -446,6 +555,40 @@ async def test_nobody_gets_in_without_a_token(
 ) -> None:
     told = await _told(way, tokened, WRONG_TOKENS[credential])
     assert told == await _told(way, tokened, [])
+
+
+@pytest.mark.parametrize("certificate", RIGHT_CERTIFICATES)
+@pytest.mark.parametrize("way", _ANSWERED)
+async def test_who_has_a_certificate_that_is_listed_gets_in(
+    way: str, certificate: str, certifying: Certifying
+) -> None:
+    await EVERY[way](certifying.right[certificate], [])
+    # What else it shows does not matter.
+    await EVERY[way](certifying.right[certificate], _bearer("whatever"))
+
+
+@pytest.mark.parametrize("certificate", WRONG_CERTIFICATES)
+@pytest.mark.parametrize("way", EVERY)
+async def test_nobody_gets_in_with_a_certificate_that_is_not(
+    way: str, certificate: str, certifying: Certifying, keyed: Scene
+) -> None:
+    scene = certifying.wrong[certificate]
+    # In the same words as whoever has no key.
+    assert await _told(way, scene, []) == await _told(way, keyed, [])
+    forwarded = [("x-forwarded-client-cert", "Subject=CN=shop;DNS=hall.test")]
+    for said in (_bearer(RIGHT), forwarded, [("x-rerank-caller", "shop")]):
+        assert await _told(way, scene, said) == await _told(way, keyed, [])
+
+
+async def test_health_is_open_to_all_who_have_a_certificate(
+    certifying: Certifying,
+) -> None:
+    for scene in certifying.wrong.values():
+        response = await scene.client.get("/health")
+        assert (response.status_code, response.json()) == (200, {"status": "SERVING"})
+    for scene in certifying.right.values():
+        response = await scene.client.get("/health")
+        assert [each["name"] for each in response.json()["backends"]]
 
 
 @pytest.mark.parametrize("way", GRPC)

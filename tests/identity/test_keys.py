@@ -13,6 +13,7 @@ from gateway.identity import keys
 from gateway.identity.bearer import bearer_in
 from gateway.identity.caller import Caller
 from gateway.identity.keys import HASH_OF_NOTHING, Key, KeyRing, hash_of, new_key, shows
+from gateway.identity.shown import Shown
 
 SHOP, HALL = Caller("shop", key="shop"), Caller("hall", key="hall")
 
@@ -21,8 +22,8 @@ def key_of(caller: Caller, key: str, *, expires_at: float | None = None) -> Key:
     return Key(bytes.fromhex(hash_of(key)), caller, expires_at)
 
 
-def shown(key: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {key}")]
+def shown(key: str) -> Shown:
+    return Shown([("authorization", f"Bearer {key}")])
 
 
 def test_a_key_is_256_random_bits_and_says_what_it_is() -> None:
@@ -36,7 +37,7 @@ async def test_each_key_is_its_callers() -> None:
     assert await ring.identify(shown("one")) is SHOP
     assert await ring.identify(shown("two")) is HALL
     assert await ring.identify(shown("three")) is None
-    assert await ring.identify([]) is None
+    assert await ring.identify(Shown()) is None
 
 
 async def test_a_key_is_none_from_its_end_on() -> None:
@@ -56,7 +57,7 @@ async def test_those_that_replace_others_are_known_alone() -> None:
 
 async def test_without_keys_nobody_is_known() -> None:
     assert await KeyRing([]).identify(shown("one")) is None
-    assert await KeyRing([]).identify([]) is None
+    assert await KeyRing([]).identify(Shown()) is None
 
 
 def test_nothing_has_the_hash_that_is_refused() -> None:
@@ -65,8 +66,8 @@ def test_nothing_has_the_hash_that_is_refused() -> None:
 
 def test_the_one_key_of_an_endpoint() -> None:
     digest = bytes.fromhex(hash_of("one"))
-    assert shows(shown("one"), digest)
-    assert not shows(shown("two"), digest)
+    assert shows(shown("one").metadata, digest)
+    assert not shows(shown("two").metadata, digest)
     assert not shows([], digest)
 
 
@@ -105,7 +106,13 @@ async def test_every_key_is_compared_whatever_is_shown(
     monkeypatch.setattr(keys, "compare_digest", compare)
     names = [str(each) for each in range(20)]
     ring = KeyRing([key_of(Caller(each), each) for each in names])
-    for said in (shown("0"), shown("19"), shown("wrong"), [], [("authorization", "x")]):
+    for said in (
+        shown("0"),
+        shown("19"),
+        shown("wrong"),
+        Shown(),
+        Shown([("authorization", "x")]),
+    ):
         compared.clear()
         await ring.identify(said)
         assert len(compared) == 20

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.identity.caller import Caller
 from gateway.identity.jwks import Jwks
+from gateway.identity.shown import Shown
 from gateway.identity.tokens import Claims, Tokens
 from tests.support.identities import AUDIENCE, ISSUER, Signer, jwks, rsa_key
 
@@ -37,8 +38,8 @@ async def tokens(*signers: Signer, claims: Claims = CLAIMS) -> Tokens:
     )
 
 
-def shown(token: str) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {token}")]
+def shown(token: str) -> Shown:
+    return Shown([("authorization", f"Bearer {token}")])
 
 
 async def caller_of(token: str, *signers: Signer) -> Caller | None:

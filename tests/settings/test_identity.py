@@ -33,6 +33,27 @@ def keys(**more: object) -> dict[str, Any]:
     return {"identity": {"mode": "keys", "keys": {"a": {"sha256": A, **more}}}}
 
 
+MUTUAL = {
+    "certificate": "c",
+    "key": "k",
+    "client_ca": "a",
+    "client_auth": "require",
+}
+
+
+NEEDS = 'identity.mode: "certificates" needs tls.client_ca, tls.client_auth = "require"'
+
+
+def certificates(
+    *entries: dict[str, Any],
+    mode: str = "certificates",
+    tls: dict[str, Any] = MUTUAL,
+) -> dict[str, Any]:
+    """Configure certificates, named a, b and so on."""
+    named = dict(zip("abc", entries or ({"dns": "x"},), strict=False))
+    return {"identity": {"mode": mode, "certificates": named}, "tls": tls}
+
+
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
@@ -66,6 +87,46 @@ def keys(**more: object) -> dict[str, Any]:
                 }
             },
             "identity.keys.b.sha256: is that of identity.keys.a too",
+        ),
+        ({"identity": {"mode": "certificates"}}, "identity.certificates: is required"),
+        (certificates(mode="none"), "identity.certificates: is of no use"),
+        (certificates({}), "identity.certificates.a: exactly one of uri, dns and"),
+        (
+            certificates({"uri": "x", "dns": "y"}),
+            "identity.certificates.a: exactly one of uri, dns and common_name is",
+        ),
+        (certificates({"dns": ""}), "identity.certificates.a.dns: must"),
+        (certificates({"dns": "a\0b"}), "identity.certificates.a.dns: must"),
+        (
+            certificates({"dns": "x", "san": "y"}),
+            "identity.certificates.a.san: there is no such setting",
+        ),
+        (
+            certificates({"dns": "x", "routes": ["none"]}),
+            "identity.certificates.a.routes: there is no route 'none'",
+        ),
+        (
+            certificates({"dns": "x"}, {"dns": "x"}),
+            "identity.certificates.b.dns: is that of identity.certificates.a too",
+        ),
+        (
+            certificates({"dns": "x"}, tls={}),
+            NEEDS,
+        ),
+        (
+            certificates({"dns": "x"}, tls={"certificate": "c", "key": "k"}),
+            NEEDS,
+        ),
+        (
+            certificates({"dns": "x"}, tls={**MUTUAL, "listeners": ["http"]}),
+            f"{NEEDS} and grpc among tls.listeners",
+        ),
+        (
+            {
+                **certificates({"dns": "x"}, tls={**MUTUAL, "listeners": ["grpc"]}),
+                "http": {"address": "127.0.0.1:1"},
+            },
+            f"{NEEDS} and http among tls.listeners",
         ),
         ({"identity": {"mode": "jwt"}}, "identity.jwt: is required"),
         ({"identity": {**JWT, "mode": "none"}}, "identity.jwt: is of no use"),
@@ -115,7 +176,9 @@ def test_what_is_wrong_is_told_with_its_path(raw: dict[str, Any], problem: str) 
     assert "secret" not in said[0]
 
 
-@pytest.mark.parametrize("raw", [{"identity": KEYS}, {"identity": JWT}])
+@pytest.mark.parametrize(
+    "raw", [{"identity": KEYS}, {"identity": JWT}, certificates({"uri": "spiffe://a"})]
+)
 def test_what_is_right_is_taken(raw: dict[str, Any]) -> None:
     assert checked(raw).identity.mode == raw["identity"]["mode"]
 

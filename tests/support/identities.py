@@ -3,7 +3,7 @@
 import datetime as dt
 import ipaddress
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -114,24 +114,35 @@ class Authority:
 
     def signed(self, name: str) -> Files:
         """Make a certificate of 127.0.0.1, for a server or for a client."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        places = [
+        places = (
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             x509.DNSName("localhost"),
-        ]
-        certificate = (
-            _unsigned(_named(name), self._name, key.public_key())
-            .add_extension(x509.SubjectAlternativeName(places), critical=False)
-            .sign(self._key, hashes.SHA256())
         )
+        return self.certified(name, common=(name,), alternative=places)
+
+    def certified(
+        self,
+        name: str,
+        *,
+        common: Sequence[str] = (),
+        alternative: Sequence[x509.GeneralName] = (),
+    ) -> Files:
+        """Make a certificate with these names, in files that have another one."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        unsigned = _unsigned(_named(*common), self._name, key.public_key())
+        if alternative:
+            names = x509.SubjectAlternativeName(alternative)
+            # Critical where it is all that tells whose it is.
+            unsigned = unsigned.add_extension(names, critical=not common)
+        certificate = unsigned.sign(self._key, hashes.SHA256())
         made = Files(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         made.certificate.write_bytes(_pem(certificate))
         made.key.write_bytes(private_pem(key))
         return made
 
 
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def _named(*common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each) for each in common])
 
 
 def _unsigned(
