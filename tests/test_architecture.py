@@ -31,6 +31,7 @@ USE_CASES = {
 MAY_IMPORT: dict[str, set[str]] = {
     # The core is pure.
     "rows": set(),
+    "parts": set(),
     "ranking": {"ranking", "rows"},
     "backends": {"backends", "ranking", "rows"},
     # An embedder is reached and refused like a backend: the same sockets, JSON, errors
@@ -87,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "observing",
         "ranking",
         "rows",
+        "parts",
         "tenants.amounts",
         "tenants.metering",
         "tenants.tenants",
@@ -126,6 +128,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "events",
         "identity",
         "observing",
+        "parts",
         "retrieval.filter",
         "retrieval.retriever",
         "rows",
@@ -239,7 +242,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local", "retrieval.qdrant"},
     "aiohttp": {"backends.transport", "faces", "server", "telemetry.scrape"},
-    "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
+    "cachetools": {"backends.local", "retrieval"},
     "certifi": {"backends.transport"},
     "cryptography": {"identity.certified"},
     "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.identity.caller import caller
 from gateway.layers.memory import Entry
 from gateway.layers.process_memory import BYTES_PER_ENTRY, ProcessMemory, Shelf
+from gateway.parts import gives_way
 
 # As measured, beside the entry: whose it is, its place among theirs, and that it was used.
 BYTES_PER_OWNED = 270
@@ -98,12 +99,8 @@ class TenantShelf(Shelf):
         """Forget until so many fresh ones fit, of which a tenant will hold so many more."""
         lacking = len(self._known) + fresh - self._most
         while lacking > 0 and self._held:
-            part = self._most // len({*self._held, tenant})
-            excess = self.held_by(tenant) + more - part
-            loser = tenant
-            if excess <= 0 or tenant not in self._held:
-                loser = max(self._held, key=self.held_by)
-                excess = self.held_by(loser) - part
+            held = {each: len(keys) for each, keys in self._held.items()}
+            loser, excess = gives_way(held, bringing=tenant, more=more, most=self._most)
             # All that is too much of one at once: to look for it takes a while.
             count = min(lacking, max(excess, 1), self.held_by(loser))
             for _ in range(count):

@@ -6,14 +6,14 @@ what such a call costs, and is not needed a second time. Whether the scores are 
 still is asked each time.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from cachetools import LRUCache
-
 from gateway.contract import Execution, Outcome, Reranked
+from gateway.identity.caller import caller
+from gateway.parts import gives_way, part_of_each
 from gateway.rpc.responses import write_execution
 from gateway.rpc.written import Written
 from rerank.v1 import execution_pb2, rerank_service_pb2
@@ -50,6 +50,20 @@ class _Known:
     message: str
     execution: Execution
     counted: Counted
+    tenant: str
+    """Whose part of the memory it takes."""
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        said = self.execution
+        places = len(said.unscored_indexes) + len(said.truncated_indexes)
+        return (
+            _BYTES_PER_ANSWER
+            + len(self.results)
+            + said.scored_count * _BYTES_PER_SCORE
+            + places * _BYTES_PER_PLACE
+        )
 
 
 class Key:
@@ -86,28 +100,66 @@ class Key:
         return self._whole
 
 
-class _Answers(LRUCache[bytes, _Known]):
-    """Counts the ends of those that it knows."""
+class _Answers:
+    """Forgets first what was not used for the longest time, of whoever has to give way."""
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(max_bytes, getsizeof=_size)
+        self.max_bytes = max_bytes
         self.ends: Counter[int] = Counter()
+        """Those of the requests whose answers it knows."""
+        self.known: dict[bytes, _Known] = {}
+        self.used_bytes = 0
+        self._order: dict[str, OrderedDict[bytes, None]] = {}
+        """By tenant, none empty: the keys, oldest use first."""
+        self._held: Counter[str] = Counter()
+        """By tenant: how many bytes."""
 
-    def __setitem__(self, key: bytes, known: _Known) -> None:
-        self.pop(key, None)
-        super().__setitem__(key, known)
+    def get(self, key: bytes) -> _Known | None:
+        """Give one, which counts as use."""
+        known = self.known.get(key)
+        if known:
+            self._order[known.tenant].move_to_end(key)
+        return known
+
+    def put(self, key: bytes, known: _Known) -> None:
+        """Remember one, if there is room for it that is not another tenant's part."""
+        self.forget(key)
+        tenant, more = known.tenant, known.bytes
+        lacking = self.used_bytes + more - self.max_bytes
+        part = part_of_each(self.max_bytes, self._held, bringing=tenant)
+        if lacking > 0 and more > part:
+            return
+        while self.used_bytes + more > self.max_bytes:
+            loser, _ = gives_way(
+                self._held, bringing=tenant, more=more, most=self.max_bytes
+            )
+            self.forget(next(iter(self._order[loser])))
+        self.known[key] = known
+        self._order.setdefault(tenant, OrderedDict())[key] = None
+        self._held[tenant] += more
+        self.used_bytes += more
         self.ends[known.ends] += 1
 
-    def __delitem__(self, key: bytes) -> None:
-        ends = self[key].ends
-        super().__delitem__(key)
-        self.ends[ends] -= 1
-        if not self.ends[ends]:
-            del self.ends[ends]
+    def forget(self, key: bytes) -> None:
+        """Forget one; one that is not known is not missed."""
+        known = self.known.pop(key, None)
+        if known is None:
+            return
+        order = self._order[known.tenant]
+        del order[key]
+        self._held[known.tenant] -= known.bytes
+        self.used_bytes -= known.bytes
+        if not order:
+            del self._order[known.tenant], self._held[known.tenant]
+        self.ends[known.ends] -= 1
+        if not self.ends[known.ends]:
+            del self.ends[known.ends]
 
 
 class Recollection:
-    """Holds the last answers, bounded by bytes.
+    """Holds the last answers, bounded by bytes, of which each tenant has its part.
+
+    As in the memory of scores: while there is room, nobody has to keep to a part.
 
     Args:
         max_bytes: About how much memory they may take; 0 remembers none.
@@ -115,7 +167,7 @@ class Recollection:
     """
 
     def __init__(self, *, max_bytes: int) -> None:
-        self._known = _Answers(max_bytes)
+        self._answers = _Answers(max_bytes)
 
     def key(self, request: bytes, *, scope: bytes = b"") -> "Key | None":
         """Name a request; None: no answer is remembered.
@@ -125,7 +177,7 @@ class Recollection:
             scope: Who may be given the answer, besides whoever asked.
 
         """
-        return Key(request, scope) if self._known.maxsize else None
+        return Key(request, scope) if self._answers.max_bytes else None
 
     def recall(
         self,
@@ -142,13 +194,13 @@ class Recollection:
             remaining_s: Of the caller's deadline; None: there is none.
 
         """
-        if key is None or key.ends not in self._known.ends:
+        if key is None or key.ends not in self._answers.ends:
             return None
-        known = self._known.get(key.whole)
+        known = self._answers.get(key.whole)
         if known is None:
             return None
         if not known.again():
-            del self._known[key.whole]
+            self._answers.forget(key.whole)
             return None
         took_s = duration_s()
         known.counted(took_s, remaining_s)
@@ -201,17 +253,6 @@ class Recollection:
             message=response.message,
             execution=reranked.execution,
             counted=counted,
+            tenant=caller.get().tenant,
         )
-        if _size(known) <= self._known.maxsize:
-            self._known[key.whole] = known
-
-
-def _size(known: _Known) -> int:
-    said = known.execution
-    places = len(said.unscored_indexes) + len(said.truncated_indexes)
-    return (
-        _BYTES_PER_ANSWER
-        + len(known.results)
-        + said.scored_count * _BYTES_PER_SCORE
-        + places * _BYTES_PER_PLACE
-    )
+        self._answers.put(key.whole, known)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import struct
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,12 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.contract import Execution, Outcome
 from gateway.errors import InvalidRequest, UnknownRoute
 from gateway.events import CacheRead
 from gateway.layers.process_memory import BYTES_PER_ENTRY
 from gateway.observing import trace_id
+from gateway.rpc.recollection import _Answers, _Known
 from rerank.v1 import document_pb2, execution_pb2, options_pb2, rerank_service_pb2
 from tests.support.clock import VirtualLoop
+from tests.support.identities import by
 from tests.support.served import MIB, Answer, Served, timeless
 
 Request = rerank_service_pb2.RerankRequest
@@ -526,7 +530,9 @@ async def test_large_answers_stay_within_the_bound() -> None:
             for _ in range(3):
                 assert (await served.ask(request)).results == first.results
             assert served.used_bytes <= most
-            held = sum(len(each.results) for each in served.answers._known.values())
+            held = sum(
+                len(each.results) for each in served.answers._answers.known.values()
+            )
             assert held <= served.used_bytes
     # One that has no room displaces nothing.
     before = served.used_bytes
@@ -534,6 +540,94 @@ async def test_large_answers_stay_within_the_bound() -> None:
     for _ in range(3):
         assert not await served.recalls(large)
     assert served.used_bytes == before > 0
+
+
+# Tenants
+
+
+async def asked_by(tenant: str, served: Served, *queries: str) -> None:
+    """Ask until it would be remembered as a whole."""
+    with by(tenant):
+        for query in queries:
+            for _ in range(2):
+                await served.ask(asking(query=query))
+
+
+async def recalled_by(tenant: str, served: Served, *queries: str) -> list[bool]:
+    with by(tenant):
+        return [await served.recalls(asking(query=query)) for query in queries]
+
+
+async def room_for(answers: int) -> Served:
+    served = await warmed(asking(query="a"))
+    return Served(max_answer_bytes=int(served.used_bytes * (answers + 0.5)))
+
+
+async def test_a_greedy_tenant_pushes_no_others_answers_out() -> None:
+    served = await room_for(8)
+    await asked_by("modest", served, *"abcd")
+    await asked_by("greedy", served, *map(chr, range(100, 120)))
+    assert await recalled_by("modest", served, *"abcd") == [True] * 4
+    assert await recalled_by("greedy", served, *"tuvw") == [True] * 4
+
+
+async def test_alone_a_tenant_has_all_of_it_until_another_one_comes() -> None:
+    served = await room_for(8)
+    await asked_by("first", served, *"abcdefgh")
+    assert await recalled_by("first", served, *"abcdefgh") == [True] * 8
+    await asked_by("second", served, *"abcd")
+    assert await recalled_by("second", served, *"abcd") == [True] * 4
+    assert await recalled_by("first", served, *"efgh") == [True] * 4
+
+
+async def test_what_is_more_than_its_part_displaces_nothing() -> None:
+    served = await room_for(4)
+    await asked_by("modest", served, *"ab")
+    before = served.used_bytes
+    large = asking("x" * before, "b", query="large", return_documents=True, top_k=1)
+    with by("greedy"):
+        for _ in range(3):
+            assert not await served.recalls(large)
+    assert served.used_bytes == before
+    assert await recalled_by("modest", served, *"ab") == [True] * 2
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(1, 60)),
+        max_size=60,
+    )
+)
+def test_who_holds_no_more_than_its_part_loses_nothing_to_others(
+    puts: list[tuple[str, int, int]],
+) -> None:
+    answers = _Answers(20_000)
+    held: Counter[str] = Counter()
+    for tenant, number, size in puts:
+        before = set(answers.known)
+        tenants = {*held, tenant}
+        answers.put(f"{tenant}{number}".encode(), known_of(tenant, size * 100))
+        lost = {key[:1].decode() for key in before - set(answers.known)} - {tenant}
+        assert all(held[each] > 20_000 // len(tenants) for each in lost)
+        held = Counter()
+        for each in answers.known.values():
+            held[each.tenant] += each.bytes
+        assert held.total() == answers.used_bytes <= 20_000
+        assert set(answers.ends) == {each.ends for each in answers.known.values()}
+
+
+def known_of(tenant: str, size: int) -> _Known:
+    return _Known(
+        ends=size,
+        again=lambda: True,
+        results=b"x" * size,
+        returned=1,
+        search_method="rerank",
+        message="",
+        execution=Execution(outcome=Outcome.RERANKED, route="default", duration_s=0.0),
+        counted=lambda *_: None,
+        tenant=tenant,
+    )
 
 
 async def test_without_room_nothing_is_remembered() -> None:
@@ -589,10 +683,12 @@ async def test_it_takes_about_the_memory_that_it_is_counted_for(
             await served.ask(request)
         del request
         served.first.asked.clear()
-        assert len(served.answers._known) == answers
+        assert len(served.answers._answers.known) == answers
         counted_bytes = served.used_bytes
         before = now()
-        served.answers._known.clear()
+        for key in [*served.answers._answers.known]:
+            served.answers._answers.forget(key)
+        assert not served.used_bytes
         took_bytes = before - now()
     assert counted_bytes / 1.5 < took_bytes < counted_bytes * 1.5
 

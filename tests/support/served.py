@@ -226,7 +226,7 @@ class Served:
     @property
     def used_bytes(self) -> int:
         """How much memory the answers take, as they are counted."""
-        return int(self.answers._known.currsize)
+        return self.answers._answers.used_bytes
 
     def counted(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """Give all numbers but those of durations, by their names and labels."""
