@@ -10,6 +10,7 @@ GatewayError
  ├ RetrievalNotConfigured  nothing to search in               → FAILED_PRECONDITION
  ├ RetrievalUnavailable    engine or embedder fails           → UNAVAILABLE
  ├ TooOld                  a version is not there in time     → UNAVAILABLE
+ ├ OverQuota               more than the caller may use       → RESOURCE_EXHAUSTED
  ├ OutOfTime               the caller's deadline is over      → DEADLINE_EXCEEDED
  └ RerankFailed            only under failure_policy FAIL     → UNAVAILABLE, or
                                                    FAILED_PRECONDITION if for good, or
@@ -145,6 +146,21 @@ class UsedUp:
     quota: str
     """As the configuration calls it."""
     limit: str
+
+
+class OverQuota(GatewayError):
+    """The caller may not use so much, and there is no other answer to what it asks.
+
+    Args:
+        used_up: What there is no more of.
+        retry_after_s: When there will be more.
+
+    """
+
+    def __init__(self, used_up: UsedUp, *, retry_after_s: float) -> None:
+        super().__init__(f"no more than {used_up.limit} {used_up.quota}")
+        self.used_up = used_up
+        self.retry_after_s = retry_after_s
 
 
 class RerankFailed(GatewayError):

@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 USE_CASES = {
+    "admitting",
     "contract",
     "engine_errors",
     "errors",
@@ -78,7 +79,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "observing": {"backends.errors", "contract", "searching.finding.Candidates"},
     "discovery": {"backends", "events"},
     # Who pays, and for what; written down in a file or in Redis.
-    "tenants": {"tenants", "backends", "events", "concurrency"},
+    "tenants": {
+        "tenants",
+        "backends",
+        "concurrency",
+        "errors",
+        "events",
+        "identity.caller",
+    },
     "layers": {
         "layers",
         "backends",
@@ -89,9 +97,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ranking",
         "rows",
         "parts",
+        "tenants.counting",
         "tenants.amounts",
         "tenants.metering",
-        "tenants.tenants",
     },
     **{
         name: {

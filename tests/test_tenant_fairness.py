@@ -12,6 +12,7 @@ from gateway.identity.caller import Caller, caller
 from gateway.layers.admission import Admission
 from gateway.layers.process_memory import ProcessMemory
 from gateway.layers.tenant_memory import tenant_memory
+from gateway.tenants.counting import Requests
 from gateway.tenants.limits import Limits
 from gateway.tenants.metering import Meter
 from gateway.tenants.tenants import Tenants
@@ -49,7 +50,7 @@ def gateway(
         kept_free=kept_free,
     )
     tenants = Tenants({"greedy": greedy, "modest": Limits()})
-    return Admission(scorer, tenants=tenants, emit=lambda _: None), memory
+    return Admission(scorer, requests=Requests(tenants, lambda _: None)), memory
 
 
 def as_tenant(name: str, asked: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:

@@ -16,6 +16,7 @@ from gateway.settings import (
 )
 from gateway.siblings import Siblings
 from gateway.tenants.amounts import Price, billionths, thousandths
+from gateway.tenants.counting import Requests
 from gateway.tenants.ledger import Calendar, Ledger, LedgerUnusable
 from gateway.tenants.limits import Daily, Limits, Quota, Rate
 from gateway.tenants.metering import Meter, Metering
@@ -45,6 +46,11 @@ async def metering(
         emit=emit,
         calendar=Calendar(),
     )
+
+
+def requests_of(metered: Metering | None) -> Requests | None:
+    """Give what counts requests of tenants, where there are any."""
+    return Requests(metered.tenants, metered.emit) if metered else None
 
 
 def other_limits(metered: Metering | None, siblings: Siblings) -> Prepare:

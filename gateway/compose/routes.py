@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.backends.scorer import Scorer
 from gateway.compose.built import Built
+from gateway.compose.metering import requests_of
 from gateway.layers.admission import Admission
 from gateway.layers.fallback import Fallback
 from gateway.reranking import Route
@@ -17,11 +18,10 @@ def rerank_routes(
     settings: Settings, backends: Mapping[str, Built], metered: Metering | None
 ) -> dict[str, Route]:
     """Give what Rerank looks up, by name."""
+    requests = requests_of(metered)
 
     def admitted(scorer: Scorer) -> Scorer:
-        if metered is None:
-            return scorer
-        return Admission(scorer, tenants=metered.tenants, emit=metered.emit)
+        return Admission(scorer, requests=requests) if requests else scorer
 
     min_scores = {
         name: backend.min_score

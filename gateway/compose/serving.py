@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.admitting import EVERYBODY
 from gateway.backends.dialects import GRPC_DIALECTS
 from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
@@ -16,7 +17,7 @@ from gateway.compose.identity import permitted
 from gateway.compose.lasting import Lasting, Part
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import Memories, memories
-from gateway.compose.metering import price_of
+from gateway.compose.metering import price_of, requests_of
 from gateway.compose.routes import rerank_routes, search_routes
 from gateway.compose.services import services
 from gateway.compose.stack import Surroundings
@@ -126,6 +127,7 @@ async def serving(
         services=services(settings, retriever=lasting.retriever, embedder=vectors),
         watch=lasting.watch,
     )
+    admitting = requests_of(lasting.metering) or EVERYBODY
     use_cases = UseCases(
         reranking=reranking,
         searching=Searching(
@@ -136,6 +138,7 @@ async def serving(
             reserve=reserve,
             timeout_s=settings.retrieval.timeout_s,
             observer=observer,
+            admitting=admitting,
         ),
         storing=Storing(
             retriever=collections,
@@ -144,6 +147,7 @@ async def serving(
             embed_timeout_s=settings.embedder.import_timeout_s,
         ),
         inspecting=inspecting,
+        admitting=admitting,
         reserve=reserve,
     )
     bounds = Bounds(

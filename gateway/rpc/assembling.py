@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.admitting import Admitting
 from gateway.inspecting import Inspecting
 from gateway.observing import Observer
 from gateway.reranking import Reranking, Reserve
@@ -34,6 +35,8 @@ class UseCases:
     searching: Searching
     storing: Storing
     inspecting: Inspecting
+    admitting: Admitting
+    """Bounds how much a caller asks."""
     reserve: Reserve
     """What of a caller's deadline is kept for the way back."""
 
@@ -107,7 +110,12 @@ def assembled(
         SearchService(searching=serving.searching, limits=bounds.limits), server
     )
     document_service_pb2_grpc.add_DocumentServiceServicer_to_server(
-        DocumentService(storing=serving.storing, limits=bounds.limits), server
+        DocumentService(
+            storing=serving.storing,
+            limits=bounds.limits,
+            admitting=serving.admitting,
+        ),
+        server,
     )
     backend_service_pb2_grpc.add_BackendServiceServicer_to_server(backends, server)
     if tei:

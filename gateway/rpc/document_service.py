@@ -6,6 +6,7 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
+from gateway.admitting import EVERYBODY, Admitting
 from gateway.retrieval.retriever import Collection
 from gateway.rpc.document_requests import (
     read_create,
@@ -35,10 +36,14 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
     Args:
         storing: The use case.
         limits: How much a request may bring.
+        admitting: Bounds how much a caller asks; each batch of an import is one request.
 
     """
 
-    def __init__(self, *, storing: Storing, limits: Limits) -> None:
+    def __init__(
+        self, *, storing: Storing, limits: Limits, admitting: Admitting = EVERYBODY
+    ) -> None:
+        self._admitting = admitting
         self._storing = storing
         self._limits = limits
 
@@ -54,7 +59,15 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
         """
         # It writes the answers itself: a generator that is suspended at an answer does not
         # notice that its call is cancelled, and would leave the batch ahead behind.
-        preparing = _Preparing(requests, self._storing, self._limits)
+        with self._admitting.one():
+            await self._import(requests, context)
+
+    async def _import(
+        self,
+        requests: AsyncIterator[document_service_pb2.ImportDocumentsRequest],
+        context: "ServicerContext[Any, Any]",
+    ) -> None:
+        preparing = _Preparing(requests, self._storing, self._limits, self._admitting)
         ahead = asyncio.create_task(preparing.next_one())
         try:
             while batch := await ahead:
@@ -74,7 +87,8 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
     ) -> document_service_pb2.DeleteDocumentsResponse:
         """Remove documents."""
         collection, ids = read_delete(request)
-        deleted = await self._storing.delete(collection, ids)
+        with self._admitting.one():
+            deleted = await self._storing.delete(collection, ids)
         return document_service_pb2.DeleteDocumentsResponse(
             deleted_count=deleted.count, version=deleted.version
         )
@@ -87,7 +101,8 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
         """Bring one document."""
         collection, name = read_get(request)
         with_vector = request.return_embeddings
-        found = await self._storing.get(collection, name, with_vectors=with_vector)
+        with self._admitting.one():
+            found = await self._storing.get(collection, name, with_vectors=with_vector)
         return document_service_pb2.GetDocumentResponse(
             document=write_document(found, with_vector=with_vector)
         )
@@ -100,12 +115,13 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
         """List documents, page by page."""
         page = read_page(request, default_size=_DEFAULT_DOCUMENTS)
         with_vectors = request.return_embeddings
-        found = await self._storing.page(
-            request.collection or DEFAULT_COLLECTION,
-            after=page.after,
-            count=page.size,
-            with_vectors=with_vectors,
-        )
+        with self._admitting.one():
+            found = await self._storing.page(
+                request.collection or DEFAULT_COLLECTION,
+                after=page.after,
+                count=page.size,
+                with_vectors=with_vectors,
+            )
         return document_service_pb2.ListDocumentsResponse(
             documents=[
                 write_document(each, with_vector=with_vectors)
@@ -121,9 +137,10 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
     ) -> document_service_pb2.CreateCollectionResponse:
         """Make an empty collection."""
         ask = read_create(request)
-        created = await self._storing.create_collection(
-            ask.name, fields=ask.fields, dimension=ask.dimension
-        )
+        with self._admitting.one():
+            created = await self._storing.create_collection(
+                ask.name, fields=ask.fields, dimension=ask.dimension
+            )
         return document_service_pb2.CreateCollectionResponse(
             collection=write_collection(created)
         )
@@ -134,7 +151,9 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
         _: "ServicerContext[Any, Any]",
     ) -> document_service_pb2.DeleteCollectionResponse:
         """Remove a collection and its documents."""
-        await self._storing.delete_collection(read_delete_collection(request))
+        name = read_delete_collection(request)
+        with self._admitting.one():
+            await self._storing.delete_collection(name)
         return document_service_pb2.DeleteCollectionResponse()
 
     async def ListCollections(  # noqa: N802 - gRPC's name
@@ -144,9 +163,9 @@ class DocumentService(document_service_pb2_grpc.DocumentServiceServicer):
     ) -> document_service_pb2.ListCollectionsResponse:
         """List the collections."""
         page = read_page(request, default_size=_DEFAULT_PAGE)
-        listed, next_page_token = page.cut(
-            await self._storing.collections(), name=_name
-        )
+        with self._admitting.one():
+            collections = await self._storing.collections()
+        listed, next_page_token = page.cut(collections, name=_name)
         return document_service_pb2.ListCollectionsResponse(
             collections=[write_collection(each) for each in listed],
             next_page_token=next_page_token,
@@ -161,7 +180,10 @@ class _Preparing:
         requests: AsyncIterator[document_service_pb2.ImportDocumentsRequest],
         storing: Storing,
         limits: Limits,
+        admitting: Admitting,
     ) -> None:
+        self._admitting = admitting
+        self._began = False
         self._requests = requests
         self._storing = storing
         self._limits = limits
@@ -172,6 +194,10 @@ class _Preparing:
         message = await anext(self._requests, None)
         if message is None:
             return None
+        if self._began:
+            # The first one was counted as the call; the others come as fast as they may.
+            await self._admitting.another()
+        self._began = True
         ask = read_import(message, self._limits, collection=self._collection)
         self._collection = ask.collection
         prepared = await self._storing.prepare(ask.collection, ask.documents)

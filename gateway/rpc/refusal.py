@@ -17,12 +17,14 @@ from gateway.errors import (
     GatewayError,
     InvalidRequest,
     OutOfTime,
+    OverQuota,
     RerankFailed,
     RetrievalNotConfigured,
     RetrievalUnavailable,
     TooOld,
     UnknownBackend,
     UnknownRoute,
+    UsedUp,
     Violation,
 )
 from rerank.v1 import error_reason_pb2
@@ -100,12 +102,8 @@ def to_refusal(error: GatewayError) -> Refusal:
             )
         case RerankFailed():
             return _rerank_failed(error)
-        case OutOfTime():
-            return Refusal(
-                code=grpc.StatusCode.DEADLINE_EXCEEDED,
-                message=str(error),
-                reason=error_reason_pb2.ERROR_REASON_DEADLINE_EXCEEDED,
-            )
+        case OutOfTime() | OverQuota():
+            return _beyond(error)
     return _of_retrieval(error) or INTERNAL
 
 
@@ -169,6 +167,33 @@ def _of_retrieval(error: GatewayError) -> Refusal | None:
     )
 
 
+def _beyond(error: OutOfTime | OverQuota) -> Refusal:
+    if isinstance(error, OverQuota):
+        return _over_quota(str(error), error.used_up, retry_after_s=error.retry_after_s)
+    return Refusal(
+        code=grpc.StatusCode.DEADLINE_EXCEEDED,
+        message=str(error),
+        reason=error_reason_pb2.ERROR_REASON_DEADLINE_EXCEEDED,
+    )
+
+
+def _over_quota(
+    message: str,
+    used_up: UsedUp,
+    *,
+    retry_after_s: float | None,
+    execution: Execution | None = None,
+) -> Refusal:
+    return Refusal(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        message=message,
+        reason=error_reason_pb2.ERROR_REASON_QUOTA_EXCEEDED,
+        metadata={"quota": used_up.quota, "limit": used_up.limit},
+        retry_after_s=retry_after_s,
+        execution=execution,
+    )
+
+
 def _rerank_failed(error: RerankFailed) -> Refusal:
     # Its lists of documents and of attempts could outgrow what a client takes.
     execution = replace(
@@ -179,11 +204,9 @@ def _rerank_failed(error: RerankFailed) -> Refusal:
     )
     attempts = execution.attempts
     if error.quota:
-        return Refusal(
-            code=grpc.StatusCode.RESOURCE_EXHAUSTED,
-            message=str(error),
-            reason=error_reason_pb2.ERROR_REASON_QUOTA_EXCEEDED,
-            metadata={"quota": error.quota.quota, "limit": error.quota.limit},
+        return _over_quota(
+            str(error),
+            error.quota,
             retry_after_s=error.retry_after_s,
             execution=execution,
         )

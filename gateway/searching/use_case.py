@@ -3,8 +3,10 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from gateway.admitting import EVERYBODY, Admitting
 from gateway.backends.scorer import Evidence, Lookup
 from gateway.contract import Document, Outcome, Rerank, Reranked
 from gateway.engine_errors import told_to_caller
@@ -43,6 +45,7 @@ class Searching:
         reserve: What of a caller's deadline is kept for the way back.
         timeout_s: How long stage 1 may take where the caller sets no time.
         observer: Watches each stage.
+        admitting: Bounds how much a caller asks.
 
     """
 
@@ -56,7 +59,9 @@ class Searching:
         reserve: Reserve,
         timeout_s: float,
         observer: Observer = UNOBSERVED,
+        admitting: Admitting = EVERYBODY,
     ) -> None:
+        self._admitting = admitting
         self._observer = observer
         self._retriever = retriever
         self._finding = finding
@@ -70,24 +75,29 @@ class Searching:
 
         Raises:
             GatewayError: Nothing could be searched, or the rerank failed and the order
-                before it is not wanted.
+                before it is not wanted; or the caller asks too much, and there is no
+                rerank that could be left out.
 
         """
-        course, to_score = await self._before_reranking(ask)
-        return await self._reranked(ask, course, to_score)
+        with self._admitted(ask):
+            course, to_score = await self._before_reranking(ask)
+            return await self._reranked(ask, course, to_score)
 
     async def progressively(self, ask: Search) -> AsyncGenerator[Searched, None]:
         """Answer twice: with the order before reranking, and then as `search` does."""
-        course, to_score = await self._before_reranking(ask)
-        yield answer(course, Outcome.PENDING, now=_now())
-        yield await self._reranked(ask, course, to_score)
+        with self._admitted(ask):
+            course, to_score = await self._before_reranking(ask)
+            yield answer(course, Outcome.PENDING, now=_now())
+            yield await self._reranked(ask, course, to_score)
+
+    def _admitted(self, ask: Search) -> AbstractContextManager[None]:
+        wants_rerank = self._wants_rerank(ask, self._route(ask))
+        return self._admitting.reranking() if wants_rerank else self._admitting.one()
 
     async def _before_reranking(self, ask: Search) -> tuple[Course, list[int]]:
         """Find, make diverse if that comes first, and bring what is to be scored."""
         route = self._route(ask)
-        wanted = ask.rerank.enabled
-        wants_rerank = route.enabled if wanted is None else wanted
-        wants_rerank = wants_rerank and bool(ask.query.strip())
+        wants_rerank = self._wants_rerank(ask, route)
         began = _now()
         until = self._until(ask, began)
         if until <= began:
@@ -213,6 +223,12 @@ class Searching:
                     ask.collection, names, with_vectors=ask.with_vectors
                 )
             course.bring(names, documents)
+
+    @staticmethod
+    def _wants_rerank(ask: Search, route: SearchRoute) -> bool:
+        wanted = ask.rerank.enabled
+        wants_rerank = route.enabled if wanted is None else wanted
+        return wants_rerank and bool(ask.query.strip())
 
     def _route(self, ask: Search) -> SearchRoute:
         route = self._routes.get(ask.rerank.route)

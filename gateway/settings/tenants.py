@@ -46,16 +46,16 @@ class TenantSettings(Section):
     """
 
     requests_per_s: Pace | None = None
-    """Rerankings, remembered ones too."""
+    """Of whatever kind: rerankings, remembered ones too, searches, batches of imports."""
     requests_burst: Pace | None = None
     """So many at once; unset: those of one second, at least 1."""
     documents_per_s: Pace | None = None
-    """Documents in these."""
+    """Documents to be reranked."""
     documents_burst: Pace | None = None
     """So many at once, and all of a larger request if nothing came for a while; unset:
     those of one second, at least 1."""
     max_concurrent_calls: Count | None = None
-    """Rerankings at once."""
+    """Requests at once; an import is one, however many batches it brings."""
     daily: dict[str, QuotaSettings] = Field(default_factory=dict)
     """By backend: what may be used of it from midnight to midnight UTC."""
     daily_budget: Money | None = None

@@ -60,33 +60,61 @@ class Tenants:
             return ANONYMOUS
         return tenant if tenant in self._limits else DEFAULT
 
-    def over(self, tenant: str, *, documents: int, now: float) -> Over | None:
-        """Tell of what a request would be too much; None: of nothing."""
+    def over(
+        self,
+        tenant: str,
+        *,
+        now: float,
+        requests: int = 1,
+        documents: int = 0,
+        running: bool = True,
+    ) -> Over | None:
+        """Tell of what a request would be too much; None: of nothing.
+
+        Args:
+            tenant: Whose it is.
+            now: In seconds, of a clock that never goes back.
+            requests: How many it counts as; 0 where it was counted before.
+            documents: How many it brings to be reranked.
+            running: Whether it is one more at once.
+
+        """
         limits = self.limits(tenant)
         if limits is UNLIMITED:
             return None
         state = self._state(tenant, limits, now)
         for name, bucket, rate, amount in (
-            ("requests_per_s", state.requests, limits.requests, 1),
+            ("requests_per_s", state.requests, limits.requests, requests),
             ("documents_per_s", state.documents, limits.documents, documents),
         ):
-            if bucket and rate and (wait_s := bucket.wait_s(amount, now)):
+            if amount and bucket and rate and (wait_s := bucket.wait_s(amount, now)):
                 return Over(name, f"{rate.per_s:g}", wait_s)
-        if limits.at_once is not None and state.running >= limits.at_once:
-            return Over("max_concurrent_calls", str(limits.at_once), _SOON_S)
+        at_once = limits.at_once
+        if running and at_once is not None and state.running >= at_once:
+            return Over("max_concurrent_calls", str(at_once), _SOON_S)
         return None
 
-    def begin(self, tenant: str, *, documents: int, now: float) -> "State | None":
-        """Let a request through, and give what `end` must be told."""
+    def begin(
+        self,
+        tenant: str,
+        *,
+        now: float,
+        requests: int = 1,
+        documents: int = 0,
+        running: bool = True,
+    ) -> "State | None":
+        """Let a request through, and give what `end` must be told; see `over`."""
         limits = self.limits(tenant)
         if limits is UNLIMITED:
             return None
         state = self._state(tenant, limits, now)
-        state.running += 1
         if state.requests:
-            state.requests.take(1, now)
+            state.requests.take(requests, now)
         if state.documents:
             state.documents.take(documents, now)
+        if not running:
+            return None
+        state.running += 1
         return state
 
     def end(self, begun: "State | None") -> None:

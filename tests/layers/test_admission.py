@@ -9,6 +9,7 @@ from gateway.backends.scorer import Payer
 from gateway.backends.unpaid import QuotaExceeded
 from gateway.events import Event, TenantRefused
 from gateway.layers.admission import Admission
+from gateway.tenants.counting import Requests
 from gateway.tenants.limits import Limits, Rate
 from gateway.tenants.tenants import Tenants
 from tests.support.identities import by
@@ -25,11 +26,8 @@ from tests.support.scorers import (
 def admission(
     leaf: FakeScorer, limits: Limits, told: list[Event] | None = None
 ) -> Admission:
-    return Admission(
-        leaf,
-        tenants=Tenants({"acme": limits}),
-        emit=(told if told is not None else []).append,
-    )
+    emit = (told if told is not None else []).append
+    return Admission(leaf, requests=Requests(Tenants({"acme": limits}), emit))
 
 
 def remembered() -> Step:
