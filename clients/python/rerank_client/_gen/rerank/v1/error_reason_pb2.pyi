@@ -77,8 +77,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 9
-    """The caller used up what the operator lets it use, and chose `FAILURE_POLICY_FAIL`. Status
-    RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`; the details contain a `rerank.v1.Execution`.
+    """The caller used up what the operator lets it use, and chose `FAILURE_POLICY_FAIL`, or asked
+    what has no other answer: a search without a rerank, anything of `DocumentService`. Status
+    RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`; for the former, the details contain a
+    `rerank.v1.Execution`.
     `quota` names what is counted: `requests_per_s`, `documents_per_s`, `max_concurrent_calls`,
     `daily_budget`, or what is used of a backend in a day, such as `daily.cohere.search_units`.
 
@@ -201,8 +203,10 @@ error is the same. Status UNAUTHENTICATED.
     {"reason": "CREDENTIALS_REQUIRED", "domain": "rerank.v1", "metadata": {}}
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 9
-"""The caller used up what the operator lets it use, and chose `FAILURE_POLICY_FAIL`. Status
-RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`; the details contain a `rerank.v1.Execution`.
+"""The caller used up what the operator lets it use, and chose `FAILURE_POLICY_FAIL`, or asked
+what has no other answer: a search without a rerank, anything of `DocumentService`. Status
+RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`; for the former, the details contain a
+`rerank.v1.Execution`.
 `quota` names what is counted: `requests_per_s`, `documents_per_s`, `max_concurrent_calls`,
 `daily_budget`, or what is used of a backend in a day, such as `daily.cohere.search_units`.
 
