@@ -56,7 +56,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.posting",
         "backends.transport.Transport",
         "backends.reading",
+        "backends.billing",
+        "backends.scorer.Payer",
         "backends.scorer.Usage",
+        # Who pays for vectors.
+        "tenants.metering",
     },
     # Who calls, and what is not there for it. Whatever a call does may ask who makes it.
     "identity": {

@@ -7,6 +7,7 @@ from gateway.backends.endpoint import locate
 from gateway.backends.facts import Facts
 from gateway.backends.transport import Pool
 from gateway.compose.encoder import CannotOpen, bundled_encoder
+from gateway.compose.metering import embedder_meter
 from gateway.compose.stack import Surroundings
 from gateway.concurrency import in_the_background
 from gateway.discovery import Discovery, over_http
@@ -38,6 +39,7 @@ async def embedder(
     try:
         # The base install has no numpy, which they all need.
         from gateway.retrieval.embedders.batch import Batch
+        from gateway.retrieval.embedders.metered import Metered, Prepaid
         from gateway.retrieval.embedders.record import Record
         from gateway.retrieval.embedders.remember import Remember
         from gateway.retrieval.embedders.timeout import Timeout
@@ -62,8 +64,15 @@ async def embedder(
         remote=settings.dialect != LOCAL,
         observer=around.observer,
     )
+    meter = around.metering and embedder_meter(around.metering, settings)
+    if meter:
+        # Above Record: what cannot be paid is no call. Below Batch: each one is billed.
+        made = Metered(made, meter=meter)
     # Above Timeout: each batch has the whole limit.
     made = Batch(made, backend=EMBEDDER, facts=facts, in_flight=in_flight)
+    if meter:
+        # Above Batch: all parts can be paid, or none is asked for.
+        made = Prepaid(made, facts=facts, meter=meter)
     # Outermost: what is remembered is asked of nobody.
     return Remember(
         made, max_bytes=settings.max_cache_bytes, ttl_s=settings.cache_ttl_s

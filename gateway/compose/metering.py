@@ -4,16 +4,20 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import quote
 
+from gateway.backends.billing import CALLS
 from gateway.compose.stack import Leaf
 from gateway.events import Emit, LedgerSilent
 from gateway.reloading.change import Change, Prepare, at_once, no_change
+from gateway.retrieval.embedders import DIALECTS as EMBEDDERS
 from gateway.settings import (
     BackendSettings,
+    EmbedderSettings,
     LedgerSettings,
     PriceSettings,
     Settings,
     TenantSettings,
 )
+from gateway.settings.models import EMBEDDER
 from gateway.siblings import Siblings
 from gateway.tenants.amounts import Price, billionths, thousandths
 from gateway.tenants.counting import Requests
@@ -71,6 +75,17 @@ def meter(
     """Make the meter of one backend."""
     return Meter(
         common, backend=name, billing=leaf.billing, price=price_of(settings.price)
+    )
+
+
+def embedder_meter(common: Metering, settings: EmbedderSettings) -> Meter:
+    """Make the meter of the embedder."""
+    dialect = EMBEDDERS.get(settings.dialect)
+    return Meter(
+        common,
+        backend=EMBEDDER,
+        billing=dialect.billing if dialect else CALLS,
+        price=price_of(settings.price),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from gateway.backends.errors import Misconfigured, Unavailable
 from gateway.backends.in_time import in_time
 from gateway.inspecting import Service, ServiceKind
-from gateway.retrieval.embedder import Embedder, Purpose
+from gateway.retrieval.embedder import Asking, Embedder, Purpose, asking
 from gateway.retrieval.errors import RetrieverError
 from gateway.retrieval.retriever import Retriever
 from gateway.settings import Settings
@@ -62,10 +62,15 @@ def _engine_probe(
 
 def _embedder_probe(embedder: Embedder) -> Callable[[float], Awaitable[str]]:
     async def probe(deadline: float) -> str:
-        # As a document, since queries are remembered.
-        found = await embedder.embed(
-            [_PROBE], purpose=Purpose.DOCUMENT, deadline=deadline
-        )
+        before = asking.get()
+        asking.set(Asking(is_probe=True))
+        try:
+            # As a document, since queries are remembered.
+            found = await embedder.embed(
+                [_PROBE], purpose=Purpose.DOCUMENT, deadline=deadline
+            )
+        finally:
+            asking.set(before)
         return found.model
 
     return probe

@@ -82,6 +82,10 @@ class Serving:
                         "backend %s has no price: its calls are counted as unpriced",
                         name,
                     )
+            if self.embedder and not price_of(self.settings.embedder.price).is_set:
+                _log.warning(
+                    "the embedder has no price: its calls are counted as unpriced"
+                )
 
 
 async def serving(

@@ -5,6 +5,7 @@ Importing this costs no numpy: the base install comes without it.
 
 import math
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -65,6 +66,20 @@ class Embeddings:
     def dimension(self) -> int:
         """How many numbers a vector has."""
         return int(self.vectors.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What vectors are made for, as far as it matters to whoever pays for them."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    """Of the request, in the order of their names."""
+    is_probe: bool = False
+    """The gateway itself asks, whether it works."""
+
+
+asking: ContextVar[Asking] = ContextVar("asking", default=Asking())  # noqa: B039 - it is frozen
+"""What is asked for here."""
 
 
 class Embedder(Protocol):

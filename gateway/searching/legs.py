@@ -12,7 +12,7 @@ from gateway.backends.errors import BackendError, FailureReason
 from gateway.backends.scorer import Usage
 from gateway.contract import Stage, StageOutcome
 from gateway.ranking.candidates import Hits, Weights
-from gateway.retrieval.embedder import Embedder, Purpose
+from gateway.retrieval.embedder import Asking, Embedder, Purpose, asking
 from gateway.retrieval.retriever import Leg, Query, Retriever, Shape
 from gateway.searching.contract import Fusion, Mode, Search
 
@@ -158,6 +158,8 @@ class Legs:
         elif self._embedder is None:
             problem = "the server has no embedder"
         else:
+            # In a task of this leg's own, and so for nobody else.
+            asking.set(Asking(labels=ask.labels))
             try:
                 embeddings = await self._embedder.embed(
                     [ask.query], purpose=Purpose.QUERY, deadline=plan.deadline

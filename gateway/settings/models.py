@@ -131,6 +131,8 @@ class EmbedderSettings(Section):
     """How long the vector of a query is remembered."""
     propagate: bool | None = None
     """As of a backend; unset: where it has neither a vendor's address nor a key."""
+    price: PriceSettings | None = None
+    """What it costs; unset: nobody knows."""
 
     api_key: SecretStr | None = Field(default=None, exclude=True)
     """The key itself: read from its place, never from the configuration."""

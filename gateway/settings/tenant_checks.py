@@ -1,18 +1,38 @@
 """Check what is configured of tenants, prices and the ledger as a whole."""
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from gateway.backends.billing import CALLS
 from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
-from gateway.settings.models import LOCAL, RouteSettings, Settings
+from gateway.retrieval.embedders import DIALECTS as EMBEDDERS
+from gateway.settings.models import (
+    EMBEDDER,
+    LOCAL,
+    NO_EMBEDDER,
+    NO_ENGINE,
+    RouteSettings,
+    Settings,
+)
 from gateway.settings.tenants import LedgerSettings, PriceSettings, TenantSettings
 
 DEFAULT_ROUTE = "default"
 """The route that there always is."""
 
-Backends: TypeAlias = "dict[str, tuple[str, PriceSettings | None]]"
-"""By name: its dialect, and its price."""
+
+@dataclass(frozen=True, slots=True)
+class _Paid:
+    """Something that may have a price and quotas."""
+
+    path: str
+    dialect: str
+    unit: str
+    """In which its vendor counts."""
+    price: PriceSettings | None
+
+
+Backends = dict[str, _Paid]
+"""By name, and the embedder among them."""
 
 _UNITS = ("calls", "search_units", "tokens")
 _PRICES = {
@@ -24,11 +44,7 @@ _PRICES = {
 
 def tenant_problems(settings: Settings) -> Iterator[str]:
     """Name every problem of tenants and prices, with its path."""
-    backends: Backends = {LOCAL: (LOCAL, None)}
-    backends |= {
-        name: (backend.dialect, backend.price)
-        for name, backend in settings.backends.items()
-    }
+    backends = _backends(settings)
     routes = {DEFAULT_ROUTE: RouteSettings(), **settings.routes}
     yield from _price_problems(backends)
     for name, tenant in settings.tenants.items():
@@ -40,9 +56,16 @@ def tenant_problems(settings: Settings) -> Iterator[str]:
             yield f"{path}.documents_burst: needs documents_per_s"
         if tenant.daily_budget is None:
             continue
+        embedder = backends.get(EMBEDDER)
+        if embedder and not _is_priced(embedder.price):
+            yield (
+                f"{EMBEDDER}.price: is required, since tenants.{name} has a"
+                " daily_budget and searches and imports ask the embedder"
+                " (per_1000_calls = 0 where it is free)"
+            )
         for route, asked in routes.items():
             for backend in asked.backends:
-                if backend in backends and not _is_priced(backends[backend][1]):
+                if backend in backends and not _is_priced(backends[backend].price):
                     yield (
                         f"backends.{backend}.price: is required, since"
                         f" tenants.{name} has a daily_budget and the route {route}"
@@ -67,12 +90,11 @@ def ledger_problems(ledger: LedgerSettings) -> Iterator[str]:
 
 
 def _price_problems(backends: Backends) -> Iterator[str]:
-    for name, (dialect, price) in backends.items():
-        unit = _unit(dialect)
+    for paid in backends.values():
         for counted, key in _PRICES.items():
-            is_set = price is not None and getattr(price, key) is not None
-            if is_set and counted not in ("calls", unit):
-                yield f"backends.{name}.price.{key}: {dialect} {_says(unit)}"
+            is_set = paid.price is not None and getattr(paid.price, key) is not None
+            if is_set and counted not in ("calls", paid.unit):
+                yield f"{paid.path}.price.{key}: {paid.dialect} {_says(paid.unit)}"
 
 
 def _quota_problems(
@@ -84,11 +106,25 @@ def _quota_problems(
         if backend not in backends:
             yield f"{path}.daily.{backend}: there is no backend {backend!r}"
             continue
-        dialect = backends[backend][0]
-        unit = _unit(dialect)
+        paid = backends[backend]
         for counted in _UNITS:
-            if getattr(quota, counted) is not None and counted not in ("calls", unit):
-                yield f"{path}.daily.{backend}.{counted}: {dialect} {_says(unit)}"
+            is_set = getattr(quota, counted) is not None
+            if is_set and counted not in ("calls", paid.unit):
+                where = f"{path}.daily.{backend}.{counted}"
+                yield f"{where}: {paid.dialect} {_says(paid.unit)}"
+
+
+def _backends(settings: Settings) -> Backends:
+    found = {LOCAL: _Paid(f"backends.{LOCAL}", LOCAL, CALLS.unit, None)}
+    for name, backend in settings.backends.items():
+        unit = _unit(backend.dialect)
+        found[name] = _Paid(f"backends.{name}", backend.dialect, unit, backend.price)
+    embedder = settings.embedder
+    if embedder.dialect != NO_EMBEDDER and settings.retrieval.engine != NO_ENGINE:
+        dialect = EMBEDDERS.get(embedder.dialect)
+        unit = dialect.billing.unit if dialect else CALLS.unit
+        found[EMBEDDER] = _Paid(EMBEDDER, embedder.dialect, unit, embedder.price)
+    return found
 
 
 def _is_priced(price: PriceSettings | None) -> bool:

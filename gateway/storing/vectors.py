@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.backends.errors import BackendError, TooLarge
-from gateway.errors import RetrievalUnavailable
+from gateway.backends.unpaid import QuotaExceeded
+from gateway.errors import GatewayError, OverQuota, RetrievalUnavailable, UsedUp
 from gateway.retrieval.embedder import Embedder, Embeddings, Purpose
 from gateway.retrieval.retriever import Shape
 from gateway.storing.batches import Accepted, Rejected, RejectionReason
@@ -53,6 +54,7 @@ class Computing:
 
         Raises:
             RetrievalUnavailable: The embedder does not answer.
+            OverQuota: The caller may use no more of it.
 
         """
         return self._space or await self._probe()
@@ -62,6 +64,7 @@ class Computing:
 
         Raises:
             RetrievalUnavailable: The embedder does not answer.
+            OverQuota: The caller may use no more of it.
 
         """
         wanted = Space(shape.embedder, shape.dimension)
@@ -73,6 +76,7 @@ class Computing:
 
         Raises:
             RetrievalUnavailable: The embedder does not answer.
+            OverQuota: The caller may use no more of it.
 
         """
         deadline = asyncio.get_running_loop().time() + self._timeout_s
@@ -97,7 +101,7 @@ class Computing:
                 first.vectors | second.vectors, first.rejected + second.rejected
             )
         except BackendError as error:
-            raise RetrievalUnavailable(str(error), component="embedder") from error
+            raise _to_caller(error) from error
         if _space_of(found) != Space(shape.embedder, shape.dimension):
             return Computed(
                 {}, _without_vector(accepted, "the embedder is another one")
@@ -110,7 +114,7 @@ class Computing:
         try:
             return _space_of(await self._ask([_PROBE], deadline))
         except BackendError as error:
-            raise RetrievalUnavailable(str(error), component="embedder") from error
+            raise _to_caller(error) from error
 
     async def _ask(self, texts: Sequence[str], deadline: float) -> Embeddings:
         found = await self._embedder.embed(
@@ -118,6 +122,13 @@ class Computing:
         )
         self._space = _space_of(found)
         return found
+
+
+def _to_caller(error: BackendError) -> GatewayError:
+    if isinstance(error, QuotaExceeded):
+        used_up = UsedUp(error.quota, error.limit)
+        return OverQuota(used_up, retry_after_s=error.retry_after_s or 0.0)
+    return RetrievalUnavailable(str(error), component="embedder")
 
 
 def _space_of(found: Embeddings) -> Space:

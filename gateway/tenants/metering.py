@@ -1,7 +1,7 @@
 """What one backend's calls cost, reserved and settled: what the layers share."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -69,14 +69,35 @@ class Meter:
 
         """
         amount = self.estimate(request.query, request.documents)
-        if kept := _take(amount):
+        return await self.keep_back(request.payer, amount)
+
+    async def keep_back(self, payer: Payer | None, amount: Amount) -> Reservation:
+        """Keep back what a call will probably cost, unless that was done before.
+
+        Args:
+            payer: Whose account it is; None: the gateway's own.
+            amount: What it will cost.
+
+        Raises:
+            QuotaExceeded: The tenant may not use so much today.
+            LedgerFailed: It cannot be written down.
+
+        """
+        if kept := _take(self._backend, amount):
             return kept
-        (kept,) = await self._reserve(request, [amount])
+        (kept,) = await self._reserve(payer, [amount])
         return kept
 
-    @asynccontextmanager
-    async def prepaid(
+    def prepaid(
         self, request: ScoreRequest, calls: Iterable[Iterable[Candidate]]
+    ) -> AbstractAsyncContextManager[None]:
+        """Keep back what several calls for one request will cost; see `all_kept_back`."""
+        amounts = [self.estimate(request.query, documents) for documents in calls]
+        return self.all_kept_back(request.payer, amounts)
+
+    @asynccontextmanager
+    async def all_kept_back(
+        self, payer: Payer | None, amounts: Sequence[Amount]
     ) -> AsyncIterator[None]:
         """Keep back what several calls will cost, which are made within the block.
 
@@ -85,8 +106,7 @@ class Meter:
             LedgerFailed: It cannot be written down.
 
         """
-        amounts = [self.estimate(request.query, documents) for documents in calls]
-        kept = list(await self._reserve(request, amounts))
+        kept = list(await self._reserve(payer, amounts))
         token = _kept.set(kept)
         try:
             yield
@@ -97,10 +117,10 @@ class Meter:
             kept.clear()
 
     async def _reserve(
-        self, request: ScoreRequest, amounts: Sequence[Amount]
+        self, payer: Payer | None, amounts: Sequence[Amount]
     ) -> Sequence[Reservation]:
         metering = self._metering
-        payer = request.payer or _GATEWAY
+        payer = payer or _GATEWAY
         is_own = payer is _GATEWAY
         limits = UNLIMITED if is_own else metering.tenants.limits(payer.tenant)
         account = metering.account(payer, self._backend)
@@ -121,9 +141,11 @@ class Meter:
 
     def estimate(self, query: str, documents: Iterable[Candidate]) -> Amount:
         """Give what one call with these documents will cost."""
-        return self._price.of(
-            self._billing.estimate(query, (each.text for each in documents))
-        )
+        return self.cost_of(query, (each.text for each in documents))
+
+    def cost_of(self, query: str, texts: Iterable[str]) -> Amount:
+        """Give the same for texts, with or without a query."""
+        return self._price.of(self._billing.estimate(query, texts))
 
     def settle(self, kept: Reservation, usage: Usage | None) -> None:
         """Replace what was kept back by what the call cost.
@@ -173,10 +195,10 @@ def _kind(quota: str) -> str:
     return f"daily_{unit}" if path else unit
 
 
-def _take(amount: Amount) -> Reservation | None:
+def _take(backend: str, amount: Amount) -> Reservation | None:
     """Take what was kept back for a call that costs just as much, if anything was."""
     kept = _kept.get() or []
     for place, each in enumerate(kept):
-        if each.amount == amount:
+        if each.amount == amount and each.account.backend == backend:
             return kept.pop(place)
     return None

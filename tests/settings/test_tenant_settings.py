@@ -37,6 +37,8 @@ def test_money_is_what_was_written(tmp_path: Path) -> None:
         dialect = "cohere-v2"
         model = "m"
         price = { per_1000_search_units = 2.05, per_1000_calls = "0.1" }
+        [embedder]
+        price = { per_1000_calls = 0 }
         [tenants.acme]
         daily_budget = 12.35
         [routes.default]
@@ -109,6 +111,7 @@ def test_a_budget_needs_a_price_of_all_that_may_be_asked() -> None:
         "tenants": {"acme": {"daily_budget": 1}},
     }
     assert [each.partition(":")[0] for each in problems(**raw)] == [
+        "embedder.price",
         "backends.c.price",
         "backends.local.price",
     ]
@@ -116,13 +119,62 @@ def test_a_budget_needs_a_price_of_all_that_may_be_asked() -> None:
         "c": with_price(per_1000_search_units=2),
         "local": {"dialect": "local", "price": {"per_1000_calls": 0}},
     }
-    checked(raw)
+    for free in (
+        {"embedder": {"price": {"per_1000_calls": 0}}},
+        {"embedder": {"dialect": "none"}},
+        {"retrieval": {"engine": "none"}},
+    ):
+        checked({**raw, **free})
 
 
 def test_without_a_route_the_built_in_scorer_needs_a_price() -> None:
-    (problem,) = problems(tenants={"acme": {"daily_budget": 1}})
+    (problem,) = problems(
+        tenants={"acme": {"daily_budget": 1}}, embedder={"dialect": "none"}
+    )
     assert problem.startswith("backends.local.price: is required, since tenants.acme")
     assert "(per_1000_calls = 0 where it is free)" in problem
+
+
+OPENAI = {"dialect": "openai", "url": "http://x"}
+
+
+@pytest.mark.parametrize(
+    ("embedder", "tenant", "problem"),
+    [
+        (
+            {**OPENAI, "price": {"per_1000_search_units": 1}},
+            {},
+            "embedder.price.per_1000_search_units: openai counts tokens",
+        ),
+        (
+            {"price": {"per_million_tokens": 1}},
+            {},
+            "embedder.price.per_million_tokens: local tells of no units: only calls",
+        ),
+        (
+            {},
+            {"daily": {"embedder": {"tokens": 1}}},
+            "tenants.acme.daily.embedder.tokens: local tells of no units: only calls",
+        ),
+        (
+            {"dialect": "none"},
+            {"daily": {"embedder": {"calls": 1}}},
+            "tenants.acme.daily.embedder: there is no backend 'embedder'",
+        ),
+    ],
+)
+def test_an_embedder_has_prices_and_quotas_in_the_unit_of_its_vendor(
+    embedder: dict[str, Any], tenant: dict[str, Any], problem: str
+) -> None:
+    (said,) = problems(embedder=embedder, tenants={"acme": tenant})
+    assert said.startswith(problem)
+    price = {"per_million_tokens": "0.02", "per_1000_calls": 0}
+    checked(
+        {
+            "embedder": {**OPENAI, "price": price},
+            "tenants": {"acme": {"daily": {"embedder": {"tokens": 1, "calls": 2}}}},
+        }
+    )
 
 
 @pytest.mark.parametrize(

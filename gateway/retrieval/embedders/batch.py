@@ -39,7 +39,7 @@ class Batch:
     ) -> Embeddings:
         """Embed all texts, in as many calls as it takes."""
         refuse_blank(texts)
-        batches = _split(texts, self._facts.max_documents)
+        batches = split(texts, self._facts.max_documents)
         if len(batches) == 1:
             return await self._part(texts, purpose, deadline)
         todo = iter(enumerate(batches))
@@ -71,7 +71,7 @@ class Batch:
             return self._joined(
                 [
                     await self._part(each, purpose, deadline)
-                    for each in _split(texts, smaller)
+                    for each in split(texts, smaller)
                 ]
             )
 
@@ -91,7 +91,7 @@ class Batch:
         )
 
 
-def _split(texts: Sequence[str], size: int) -> list[Sequence[str]]:
+def split(texts: Sequence[str], size: int) -> list[Sequence[str]]:
     """Cut a list into pieces of at most `size`; 0: one piece."""
     if not size or len(texts) <= size:
         return [texts]

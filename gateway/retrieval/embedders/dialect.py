@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.backends.billing import TOKENS, Billing
 from gateway.backends.dialect import Info, Refusal, bearer, no_words_of_its_own
 from gateway.backends.errors import BackendError
 from gateway.backends.reading import Json
@@ -59,5 +60,7 @@ class Dialect:
     needs_model: bool = False
     """Without a model, every call would be refused."""
     info: Info | None = None
+    billing: Billing = TOKENS
+    """In which unit the vendor counts; of a server of one's own, what it reads."""
     home: str = ""
     """The vendor's own base url; empty where everybody runs their own server."""
