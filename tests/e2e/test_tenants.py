@@ -131,11 +131,7 @@ async def test_an_answer_that_is_remembered_whole_counts_against_the_rate_too(
 ) -> None:
     acme = {"requests_per_s": 0.001, "requests_burst": 4}
     memory = {"RERANK_GATEWAY__CACHE__MAX_BYTES": "1000000"}
-    routes = {"default": {"backends": ["cohere"], "share_cache": True}}
-    async with served(tmp_path, acme, environ=memory, routes=routes) as (
-        gateway,
-        vendor,
-    ):
+    async with served(tmp_path, acme, environ=memory) as (gateway, vendor):
         outcomes = [
             (
                 await gateway.stub.Rerank(rerank_request(3), metadata=ACME)
@@ -173,8 +169,12 @@ async def test_a_batch_is_counted_request_by_request(tmp_path: Path) -> None:
 async def test_a_search_is_answered_in_the_order_of_retrieval(tmp_path: Path) -> None:
     acme = {"daily_budget": 0}
     retrieval = {"engine": "embedded", "path": tmp_path / "store"}
+    embedder = {"price": {"per_1000_calls": 0}}
     async with (
-        served(tmp_path, acme, retrieval=retrieval) as (gateway, vendor),
+        served(tmp_path, acme, retrieval=retrieval, embedder=embedder) as (
+            gateway,
+            vendor,
+        ),
         grpc.aio.secure_channel(gateway.address, credentials_of("acme")) as channel,
     ):
         caller = calling(channel)
