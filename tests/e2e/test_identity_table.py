@@ -17,6 +17,7 @@ import httpx
 import pytest
 from cryptography import x509
 from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
@@ -586,6 +587,15 @@ async def test_health_is_open_to_all_who_have_a_certificate(
     for scene in certifying.wrong.values():
         response = await scene.client.get("/health")
         assert (response.status_code, response.json()) == (200, {"status": "SERVING"})
+    for scene in (*certifying.wrong.values(), *certifying.right.values()):
+        stub: Any = health_pb2_grpc.HealthStub(scene.channel)
+        request = health_pb2.HealthCheckRequest()
+        answer = await stub.Check(request, timeout=_PATIENCE_S)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        watching = stub.Watch(request, timeout=_PATIENCE_S)
+        answer = await watching.read()
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        watching.cancel()
     for scene in certifying.right.values():
         response = await scene.client.get("/health")
         assert [each["name"] for each in response.json()["backends"]]
@@ -631,8 +641,6 @@ async def test_health_is_open_and_names_no_backend(keyed: Scene) -> None:
 
 
 async def test_health_of_grpc_is_open(keyed: Scene) -> None:
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
     stub: Any = health_pb2_grpc.HealthStub(keyed.channel)
     request = health_pb2.HealthCheckRequest(service="rerank.v1.RerankService")
     answer = await stub.Check(request, timeout=_PATIENCE_S)
