@@ -55,6 +55,23 @@ def test_where_there_are_no_tenants_there_is_nothing_to_count() -> None:
     assert isinstance(scorer, Depth)
 
 
+@pytest.mark.parametrize("has_tenants", [True, False])
+async def test_places_are_kept_free_for_tenants_alone(
+    has_tenants: bool,  # noqa: FBT001 - a parameter of a test
+    ledger: MemoryLedger,
+) -> None:
+    """Without them a caller is whatever it says that it is."""
+    leaf = FakeScorer(after(1, reads()))
+    meter = meter_of(ledger) if has_tenants else None
+    scorer = stacked(leaf, in_flight=4, meter=meter)
+    await scorer.score(replace(acme("0"), caller="b"))
+    leaf.most_running = 0
+    async with asyncio.TaskGroup() as group:
+        for each in "12345678":
+            group.create_task(scorer.score(replace(acme(each), caller="a")))
+    assert leaf.most_running == (3 if has_tenants else 4)
+
+
 # Limit ▸ Metered
 
 

@@ -269,3 +269,19 @@ async def test_whoever_asks_whether_it_works_does_not_pay(tmp_path: Path) -> Non
         assert checked.available
     assert written(tmp_path)["(gateway)"][0] == 1
     assert written(tmp_path)["owner"][0] == 1
+
+
+async def test_one_without_a_price_is_told_of_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {
+        "retrieval": {"engine": "embedded", "path": str(tmp_path / "collections")},
+        "tenants": {"acme": {"requests_per_s": 10}},
+        "ledger": {"path": tmp_path / "ledger.sqlite"},
+    }
+    said = "the embedder has no price: its calls are counted as unpriced"
+    async with running(settings):
+        assert said in caplog.messages
+    caplog.clear()
+    async with running({**settings, "embedder": {"price": {"per_1000_calls": 0}}}):
+        assert said not in caplog.messages
