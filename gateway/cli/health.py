@@ -1,13 +1,14 @@
 """`rerank-gateway health`: what the health check of a container runs, again and again."""
 
+import sys
 from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.configuration import configured
 from gateway.cli.failing import MISTAKE, fail
 from gateway.cli.options import Options, asks_a_gateway
 from gateway.cli.reaching import Reach, reach_of
+from gateway.settings import SettingsError, load, load_what_is_right
 from gateway.settings.server import host_and_port
 
 _PATIENCE_S: Final = 3.0
@@ -28,18 +29,28 @@ def health(
     ] = "",
 ) -> None:
     """Ask a gateway whether it serves, and end with 0 if it does."""
-    settings = configured(options.config)
+    problems: tuple[str, ...] = ()
+    try:
+        settings = load(options.config)
+    except SettingsError as error:
+        # A gateway that runs has not taken this one, and serves by the one before.
+        settings, problems = load_what_is_right(options.config), error.problems
     own = "" if options.address else _nearest(settings.server.address)
     reach = reach_of(options, settings, own=own)
     state = _state(reach, service)
     if state != "SERVING":
+        for problem in problems:
+            print(problem, file=sys.stderr)  # noqa: T201 - a command
         fail(state)
     print(state)  # noqa: T201 - a command
 
 
 def _nearest(address: str) -> str:
     """Turn where a server listens into where it is reached from here."""
-    host, port = host_and_port(address)
+    try:
+        host, port = host_and_port(address)
+    except ValueError:
+        fail("server.address: must be HOST:PORT; say with --address which", MISTAKE)
     if port == 0:
         fail("server.address: has port 0; say with --address which it took", MISTAKE)
     host = _EVERY.get(host, host)

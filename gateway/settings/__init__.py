@@ -14,7 +14,7 @@ from gateway.settings.models import (
 )
 from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.server import ServerSettings
-from gateway.settings.sources import files, load, with_token
+from gateway.settings.sources import files, load, load_what_is_right, with_token
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 from gateway.settings.tenants import LedgerSettings, PriceSettings, TenantSettings
 
@@ -41,5 +41,6 @@ __all__ = [
     "checked",
     "files",
     "load",
+    "load_what_is_right",
     "with_token",
 ]

@@ -78,7 +78,7 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         problems += [in_words(each) for each in error.errors()]
         # What can be checked on its own still is, so that all is said at once.
-        settings = _valid_parts(raw)
+        settings = valid_parts(raw)
     problems += backend_problems(settings)
     problems += _route_problems(raw)
     problems += _address_problems(settings)
@@ -138,7 +138,7 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}.{key}: there is no such setting"
 
 
-def _valid_parts(raw: Mapping[str, Any]) -> Settings:
+def valid_parts(raw: Mapping[str, Any]) -> Settings:
     """Take what is right in a configuration, so that the rest can be checked too."""
     return Settings.model_construct(
         server=_valid(ServerSettings, _section(raw, "server")),

@@ -6,12 +6,13 @@ Nothing else in the product reads the environment, but `places` beside it.
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from gateway.settings.checks import SettingsError, checked
+from gateway.settings.checks import SettingsError, checked, valid_parts
 from gateway.settings.client import ClientSettings
 from gateway.settings.credentials import file_problems
 from gateway.settings.models import (
@@ -57,11 +58,8 @@ def load(
 
     """
     env = os.environ if environ is None else environ
-    if path is None and env.get(_FILE):
-        path = Path(env[_FILE])
-    raw = _file(path) if path else {}
-    _merge(raw, _one_backend(env))
-    _merge(raw, _overrides(env))
+    named = _named(path, env)
+    raw = _with_environment(_file(named) if named else {}, env)
     if address is not None:
         _merge(raw, {"server": {"address": address}})
     if http_address is not None:
@@ -91,6 +89,27 @@ def load(
     )
 
 
+def load_what_is_right(
+    path: Path | None = None, *, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Read of a wrong configuration what is right, to ask whoever serves by an older one.
+
+    Args:
+        path: As for `load`.
+        environ: Stands in for the process's environment.
+
+    """
+    env = os.environ if environ is None else environ
+    named = _named(path, env)
+    raw: dict[str, Any] = {}
+    with suppress(SettingsError):
+        raw = _file(named) if named else {}
+    with suppress(SettingsError):
+        raw = _with_environment(raw, env)
+    settings = valid_parts(raw)
+    return settings.model_copy(update={"client": with_token(settings.client, env)})
+
+
 def files(
     path: Path | None, *read: Settings, environ: Mapping[str, str] | None = None
 ) -> frozenset[Path]:
@@ -110,6 +129,18 @@ def files(
         found.add(settings.embedder.api_key_file)
         found.add(settings.retrieval.api_key_file)
     return frozenset(Path(each) for each in found if each)
+
+
+def _named(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    if path is None and env.get(_FILE):
+        return Path(env[_FILE])
+    return path
+
+
+def _with_environment(raw: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    _merge(raw, _one_backend(env))
+    _merge(raw, _overrides(env))
+    return raw
 
 
 def _file(path: Path) -> dict[str, Any]:

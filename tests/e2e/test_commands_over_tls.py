@@ -151,6 +151,36 @@ async def test_health_says_that_a_certificate_is_missing(scene: Scene) -> None:
     assert "it wants a certificate of ours" in asked.err
 
 
+@pytest.mark.parametrize("wrong", ["[", "[backends.x]\n", 'server.address = "x"\n'])
+async def test_health_is_that_of_the_gateway_and_not_of_a_new_configuration(
+    wrong: str, scene: Scene, tmp_path: Path
+) -> None:
+    """A probe must not end who goes on serving by the one before."""
+    right = tmp_path / "gateway.toml"
+    right.write_text(f"{wrong}\n{scene.config.read_text()}")
+    environ = _as_configured(scene) | {"RERANK_GATEWAY_CONFIG": str(right)}
+    if wrong == "[":  # nothing of it can be read: what the environment says is left
+        environ |= {
+            "RERANK_GATEWAY__TLS__CERTIFICATE": str(scene.config.parent / "server.crt"),
+            "RERANK_GATEWAY__TLS__KEY": str(scene.config.parent / "server.key"),
+            "RERANK_GATEWAY__CLIENT__CERTIFICATE": str(scene.caller.certificate),
+            "RERANK_GATEWAY__CLIENT__KEY": str(scene.caller.key),
+        }
+    asked = await command("health", environ=environ)
+    assert (asked.code, asked.out) == (0, "SERVING\n"), asked.err
+
+
+async def test_health_tells_of_both_where_nobody_serves(tmp_path: Path) -> None:
+    wrong = tmp_path / "gateway.toml"
+    wrong.write_text("nothing = 1\n")
+    environ = {"RERANK_GATEWAY__SERVER__ADDRESS": "127.0.0.1:1"}
+    asked = await command("health", "--config", str(wrong), environ=environ)
+    assert asked.code == 1
+    problem, state = asked.err.splitlines()
+    assert problem.startswith("nothing: ")
+    assert state == "rerank-gateway: 127.0.0.1:1: UNAVAILABLE: connection refused"
+
+
 # Any other command
 
 

@@ -74,8 +74,9 @@ async def test_it_fails_for_a_service_that_there_is_not() -> None:
     assert asked.err.startswith("rerank-gateway: NOT_FOUND")
 
 
-async def test_it_says_that_it_cannot_guess_a_port() -> None:
-    place = {"RERANK_GATEWAY__SERVER__ADDRESS": "127.0.0.1:0"}
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.0.0.1:x"])
+async def test_it_says_that_it_cannot_guess_a_port(address: str) -> None:
+    place = {"RERANK_GATEWAY__SERVER__ADDRESS": address}
     asked = await command("health", environ=place)
     assert asked.code == 2
     assert "--address" in asked.err
