@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -14,7 +15,7 @@ from gateway.cli.failing import FAILURE, MISTAKE, fail
 from gateway.cli.handshake import Unreachable
 from gateway.cli.options import Options
 from gateway.cli.reaching import Reach, reach_of
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError, load, load_what_is_right
 
 T = TypeVar("T")
 
@@ -54,17 +55,31 @@ def asked_gateway(options: Options, *, searches: bool = True) -> Settings | Reac
 
     A command ends with every problem there is.
     """
-    settings = configured(options.config)
     if options.address:
-        reach = reach_of(options, settings)
+        reach = reach_of(options, _to_ask_by(options.config))
         try:
             return known(reach)
         except Unreachable as error:
             fail(f"{reach.place}: UNAVAILABLE: {error}")
     if options.wants_tls:
         fail("--address: is required with options of TLS", MISTAKE)
-    private = settings.private
+    private = configured(options.config).private
     return private if searches else private.reranking_only
+
+
+def _to_ask_by(config: Path | None) -> Settings:
+    """Read what is of use to ask another gateway, or end the command with what is wrong.
+
+    The rest is not ours to judge: an image that serves nobody here may ask as well.
+    """
+    try:
+        return load(config)
+    except SettingsError as error:
+        whole = f"{config}:"
+        for problem in error.problems:
+            if problem.startswith(("client.", whole)):
+                fail(problem, MISTAKE)
+        return load_what_is_right(config)
 
 
 def answered(asking: Coroutine[Any, Any, T], *asks: Settings | Reach) -> T:

@@ -36,7 +36,7 @@ def health(
         # A gateway that runs has not taken this one, and serves by the one before.
         settings, problems = load_what_is_right(options.config), error.problems
     own = "" if options.address else _nearest(settings.server.address)
-    reach = reach_of(options, settings, own=own)
+    reach = reach_of(options, settings, own=own, open_to_all=True)
     state = _state(reach, service)
     if state != "SERVING":
         for problem in problems:

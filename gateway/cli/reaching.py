@@ -37,7 +37,9 @@ class Reach:
         return self.place.rpartition(":")[0].strip("[]")
 
 
-def reach_of(options: Options, settings: Settings, *, own: str = "") -> Reach:
+def reach_of(
+    options: Options, settings: Settings, *, own: str = "", open_to_all: bool = False
+) -> Reach:
     """Say how a gateway is reached, or end the command with what is wrong.
 
     Args:
@@ -45,11 +47,12 @@ def reach_of(options: Options, settings: Settings, *, own: str = "") -> Reach:
         settings: The configuration.
         own: HOST:PORT where this configuration serves; it is asked where the user names
             no other address.
+        open_to_all: What is asked may need no key: a configured one may be missing.
 
     """
     address = options.address or own
     place = address.removeprefix(_SECURE)
-    client = _client(options, settings.client)
+    client = _client(options, settings.client, open_to_all=open_to_all)
     tls = place != address or options.wants_tls
     if not options.address:
         tls = tls or settings.tls.serves("grpc")
@@ -76,7 +79,9 @@ def reach_of(options: Options, settings: Settings, *, own: str = "") -> Reach:
     )
 
 
-def _client(options: Options, client: ClientSettings) -> ClientSettings:
+def _client(
+    options: Options, client: ClientSettings, *, open_to_all: bool
+) -> ClientSettings:
     """Put what the user said before what is configured."""
     said = {
         "ca": options.ca_file,
@@ -92,7 +97,7 @@ def _client(options: Options, client: ClientSettings) -> ClientSettings:
         client = with_token(client.model_copy(update=named))
         if client.problem:
             fail(f"--token-env: {client.problem}", MISTAKE)
-    if client.problem:
+    if client.problem and not open_to_all:
         setting = "token_file" if client.token_file else "token_env"
         fail(f"client.{setting}: {client.problem}", MISTAKE)
     return client

@@ -216,6 +216,33 @@ async def test_the_configuration_says_it_as_well(scene: Scene, tmp_path: Path) -
     assert asked.code == 0, asked.err
 
 
+async def test_who_asks_another_gateway_need_not_be_fit_to_serve(plain: str) -> None:
+    """An image whose own address nobody has opened yet, for one."""
+    place = {"RERANK_GATEWAY__SERVER__ADDRESS": "0.0.0.0:50051"}
+    asked = await command("backends", "--address", plain, environ=place)
+    assert asked.code == 0, asked.err
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("client.cert = 1\n", "client.cert: there is no such setting"),
+        ("[", "gateway.toml: is not TOML"),
+        ('client.token_env = "NOBODY"\n', "client.token_env: environment variable"),
+    ],
+)
+async def test_what_is_configured_wrongly_for_asking_is_told(
+    content: str, problem: str, plain: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(content)
+    asked = await command("backends", "--address", plain, "--config", str(file))
+    await _refused(asked, problem, 2)
+    # Health is open to all, and a check of it is not the place to learn of keys.
+    health = await command("health", "--address", plain, "--config", str(file))
+    assert (health.code, health.out) == (0, "SERVING\n"), health.err
+
+
 async def test_every_command_that_asks_has_the_options(
     scene: Scene, tmp_path: Path
 ) -> None:
