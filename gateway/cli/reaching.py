@@ -34,7 +34,7 @@ class Reach:
     @property
     def host(self) -> str:
         """The host of the place, an IPv6 one without its brackets."""
-        return self.place.rpartition(":")[0].strip("[]")
+        return _host(self.place)
 
 
 def reach_of(
@@ -56,7 +56,7 @@ def reach_of(
     tls = place != address or options.wants_tls
     if not options.address:
         tls = tls or settings.tls.serves("grpc")
-    host = place.rpartition(":")[0].strip("[]")
+    host = _host(place)
     token = client.token.get_secret_value() if client.token else ""
     if token and not tls and not is_loopback(host):
         fail(f"a key is sent over TLS alone: {_SECURE}{place}", MISTAKE)
@@ -77,6 +77,11 @@ def reach_of(
         server_name=client.server_name,
         token=token,
     )
+
+
+def _host(place: str) -> str:
+    # As gRPC has it where a name leads to several.
+    return place.removeprefix("dns:///").rpartition(":")[0].strip("[]")
 
 
 def _client(

@@ -1,12 +1,14 @@
 """Every configuration that a page shows is one that the gateway takes."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.settings import SettingsError, checked
+from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
+from gateway.settings import Settings, SettingsError, checked
 from tests.documentation.pages import ROOT, blocks, pages
 
 # Snippets of others: of the clients' own build files.
@@ -60,3 +62,25 @@ def test_configurations_are_shown() -> None:
         "identity.md",
         "tenants.md",
     }
+
+
+def _first_cells(page: str, head: str) -> set[str]:
+    """Give what is quoted in the first column of the table that begins so."""
+    text = (ROOT / page).read_text("utf-8")
+    rows = text[text.index(f"| {head} |") :].partition("\n\n")[0].splitlines()[2:]
+    return {
+        name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])
+    }
+
+
+def test_every_dialect_is_told() -> None:
+    told = _first_cells("docs/configuration.md", "`dialect`")
+    assert told == {*DIALECTS, *GRPC_DIALECTS, "local"}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+def test_every_section_is_told(page: str) -> None:
+    told = {
+        name.strip("[]").removesuffix(".NAME") for name in _first_cells(page, "section")
+    }
+    assert told == set(Settings.model_fields)

@@ -3,7 +3,7 @@
 {{/* Whether it is spoken; what is said of it by halves is refused. */}}
 {{- define "gateway.tls" -}}
 {{- with .Values.tls -}}
-{{- if and (not .secret) (or .clientCa.secret .probeSecret) -}}
+{{- if and (not .secret) (or .clientCa.secret .probeSecret .ca.secret .serverName) -}}
 {{- fail "tls.secret: is required with anything else of tls" -}}
 {{- end -}}
 {{- if and .clientCa.secret (not .probeSecret) -}}
