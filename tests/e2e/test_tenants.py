@@ -131,11 +131,7 @@ async def test_an_answer_that_is_remembered_whole_counts_against_the_rate_too(
 ) -> None:
     acme = {"requests_per_s": 0.001, "requests_burst": 4}
     memory = {"RERANK_GATEWAY__CACHE__MAX_BYTES": "1000000"}
-    routes = {"default": {"backends": ["cohere"], "share_cache": True}}
-    async with served(tmp_path, acme, environ=memory, routes=routes) as (
-        gateway,
-        vendor,
-    ):
+    async with served(tmp_path, acme, environ=memory) as (gateway, vendor):
         outcomes = [
             (
                 await gateway.stub.Rerank(rerank_request(3), metadata=ACME)
