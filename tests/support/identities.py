@@ -112,13 +112,21 @@ class Authority:
         """Give its own certificate."""
         return self.file.read_bytes()
 
-    def signed(self, name: str) -> Files:
-        """Make a certificate of 127.0.0.1, for a server or for a client."""
+    def signed(self, name: str, *, domain: str = "") -> Files:
+        """Make a certificate of 127.0.0.1, for a server or for a client.
+
+        Args:
+            name: What it, and its files, are called.
+            domain: It is of this one instead.
+
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        places = [
+        places: list[x509.GeneralName] = [
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             x509.DNSName("localhost"),
         ]
+        if domain:
+            places = [x509.DNSName(domain)]
         certificate = (
             _unsigned(_named(name), self._name, key.public_key())
             .add_extension(x509.SubjectAlternativeName(places), critical=False)
