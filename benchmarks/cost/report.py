@@ -1,4 +1,4 @@
-"""The report: Markdown, a plot, and what of them belongs into the README."""
+"""The report: Markdown, a plot, and what of them belongs into docs/costs.md."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from benchmarks.cost.sizing import section as sizing
 
 REPORT = ROOT / "benchmarks" / "report.md"
 PLOT = ROOT / "docs" / "images" / "cost.png"
-README = BUILT / "readme.md"
+COSTS = BUILT / "costs.md"
 PROFILE = ROOT / "benchmarks" / "profile.md"
 """Written by people: where the time goes that is left, and why."""
 
@@ -89,11 +89,11 @@ def write_report(figures: Figures) -> None:
     REPORT.write_text("\n".join(_sections(figures)))
     PLOT.parent.mkdir(parents=True, exist_ok=True)
     draw(figures, PLOT)
-    README.parent.mkdir(parents=True, exist_ok=True)
-    README.write_text(readme(figures))
+    COSTS.parent.mkdir(parents=True, exist_ok=True)
+    COSTS.write_text(costs(figures))
     for each in goals(figures):
         print(" | ".join(each.cells))
-    for path in (REPORT, PLOT, README):
+    for path in (REPORT, PLOT, COSTS):
         print(f"written: {_short(path)}")
 
 
@@ -295,8 +295,8 @@ _SECTIONS: tuple[tuple[Callable[[Figures], object], Callable[[Figures], str]], .
 )
 
 
-def readme(figures: Figures) -> str:
-    """Write what belongs into the README."""
+def costs(figures: Figures) -> str:
+    """Write what belongs into docs/costs.md."""
     machine, calls = figures.machine, figures.calls
     shown = [name for name in _SHOWN if name in calls]
     latency = figures.even.get(names.MISS)
@@ -319,7 +319,7 @@ def readme(figures: Figures) -> str:
                 for name in shown
             ),
         ),
-        "![what a call costs, and how that grows](docs/images/cost.png)\n",
+        "![what a call costs, and how that grows](images/cost.png)\n",
     ]
     directly = figures.even.get(names.DIRECT)
     if latency and directly:
@@ -335,7 +335,7 @@ def readme(figures: Figures) -> str:
             f"{whole.first_answer_s:.1f} s with the embedded engine and the model, and "
             f"holds {lean.idle_mib:.0f} MiB per worker, {whole.idle_mib:.0f} with them."
         )
-    lines.append("[All figures, growth and sizing](benchmarks/report.md).\n")
+    lines.append("[All figures, growth and sizing](../benchmarks/report.md).\n")
     return "\n".join(lines)
 
 

@@ -4,31 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import grpc
-import typer
+import grpc.aio
 
+from gateway.cli.channels import channel_to, in_words, known
 from gateway.cli.configuration import configured
 from gateway.cli.failing import FAILURE, MISTAKE, fail
-from gateway.settings import Settings, Ticket, ticket
-from gateway.settings.identity_checks import is_loopback
+from gateway.cli.handshake import Unreachable
+from gateway.cli.options import Options
+from gateway.cli.reaching import Reach, reach_of
+from gateway.settings import Settings, SettingsError, load, load_what_is_right
 
 T = TypeVar("T")
 
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        help="HOST:PORT of a gateway that is running, grpcs://HOST:PORT for TLS; "
-        "otherwise one is started. RERANK_GATEWAY_KEY holds the key to show, and "
-        "RERANK_GATEWAY_CA a PEM file of authorities to trust.",
-        show_default=False,
-    ),
-]
-
-_NOTHING = Ticket("", None)
-_SECURE = "grpcs://"
 _USERS_MISTAKES = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,
@@ -38,8 +28,7 @@ _USERS_MISTAKES = (
 
 
 def asked(
-    config: Path | None,
-    address: str | None,
+    options: Options,
     ask: Callable[[grpc.aio.Channel], Awaitable[T]],
     *,
     searches: bool = True,
@@ -47,45 +36,71 @@ def asked(
     """Connect, ask, and end the command in one line where that fails.
 
     Args:
-        config: The configuration of a gateway of our own.
-        address: Of one that is running; it is asked instead.
+        options: Which gateway: one that is running, or the configuration of our own.
         ask: Given a channel, gives the answer.
         searches: It needs collections; without them a gateway of our own starts sooner.
 
     """
-    asks = asked_gateway(config, address, searches=searches)
+    asks = asked_gateway(options, searches=searches)
 
     async def connect_and_ask() -> T:
-        async with channel_to(asks) as channel:
+        async with opened(asks) as channel:
             return await ask(channel)
 
-    return answered(connect_and_ask())
+    return answered(connect_and_ask(), asks)
 
 
-def asked_gateway(
-    config: Path | None, address: str | None, *, searches: bool = True
-) -> Settings | str:
-    """Give the configuration of a gateway of our own, or the address of another one.
+def asked_gateway(options: Options, *, searches: bool = True) -> Settings | Reach:
+    """Give the configuration of a gateway of our own, or the way to another one.
 
     A command ends with every problem there is.
     """
-    if address:
-        return address
-    settings = configured(config).private
-    return settings if searches else settings.reranking_only
+    if options.address:
+        reach = reach_of(options, _to_ask_by(options.config))
+        try:
+            return known(reach)
+        except Unreachable as error:
+            fail(f"{reach.place}: UNAVAILABLE: {error}")
+    if options.wants_tls:
+        fail("--address: is required with options of TLS", MISTAKE)
+    private = configured(options.config).private
+    return private if searches else private.reranking_only
 
 
-def answered(asking: Coroutine[Any, Any, T]) -> T:
-    """Run it, and end the command in one line where a gateway refuses."""
+def _to_ask_by(config: Path | None) -> Settings:
+    """Read what is of use to ask another gateway, or end the command with what is wrong.
+
+    The rest is not ours to judge: an image that serves nobody here may ask as well.
+    """
+    try:
+        return load(config)
+    except SettingsError as error:
+        whole = f"{config}:"
+        for problem in error.problems:
+            if problem.startswith(("client.", whole)):
+                fail(problem, MISTAKE)
+        return load_what_is_right(config)
+
+
+def answered(asking: Coroutine[Any, Any, T], *asks: Settings | Reach) -> T:
+    """Run it, and end the command in one line where a gateway refuses.
+
+    Args:
+        asking: Calls one of these.
+        asks: What `asked_gateway` gave.
+
+    """
     try:
         return asyncio.run(asking)
     except grpc.RpcError as error:
         mistake = error.code() in _USERS_MISTAKES
-        fail(f"{error.code().name}: {error.details()}", MISTAKE if mistake else FAILURE)
+        ways = [each for each in asks if isinstance(each, Reach)]
+        said = in_words(error.code(), error.details(), ways)
+        fail(said, MISTAKE if mistake else FAILURE)
 
 
 @asynccontextmanager
-async def channel_to(asks: Settings | str) -> AsyncIterator[grpc.aio.Channel]:
+async def opened(asks: Settings | Reach) -> AsyncIterator[grpc.aio.Channel]:
     """Connect; a gateway of our own lives as long as the channel.
 
     Args:
@@ -98,43 +113,9 @@ async def channel_to(asks: Settings | str) -> AsyncIterator[grpc.aio.Channel]:
 
         async with (
             gateway(asks, EventLog()) as running,
-            _open(running.address, _NOTHING) as channel,
+            channel_to(Reach(place=running.address)) as channel,
         ):
             yield channel
         return
-    async with _open(asks, ticket()) as channel:
+    async with channel_to(asks) as channel:
         yield channel
-
-
-def _open(address: str, shown: Ticket) -> grpc.aio.Channel:
-    """Connect, and show the key that there is with each call.
-
-    Nobody on the way is to read it: without TLS it goes to this machine alone.
-    """
-    options = [("grpc.max_receive_message_length", -1)]
-    place = address.removeprefix(_SECURE)
-    credentials: grpc.ChannelCredentials | None = None
-    if place != address:
-        credentials = grpc.ssl_channel_credentials(_authorities(shown.authorities))
-    elif shown.key:
-        if not is_loopback(place.rpartition(":")[0].strip("[]")):
-            fail(
-                f"RERANK_GATEWAY_KEY is sent over TLS alone: {_SECURE}{place}", MISTAKE
-            )
-        credentials = grpc.local_channel_credentials()
-    if credentials is None:
-        return grpc.aio.insecure_channel(place, options)
-    if shown.key:
-        credentials = grpc.composite_channel_credentials(
-            credentials, grpc.access_token_call_credentials(shown.key)
-        )
-    return grpc.aio.secure_channel(place, credentials, options)
-
-
-def _authorities(file: Path | None) -> bytes | None:
-    if file is None:
-        return None
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        fail(f"RERANK_GATEWAY_CA: cannot read {file}: {error.strerror}", MISTAKE)

@@ -2,9 +2,9 @@
 
 import grpc.aio
 
-from gateway.cli.asking import AddressOption, asked
-from gateway.cli.configuration import ConfigOption
+from gateway.cli.asking import asked
 from gateway.cli.console import literal_console
+from gateway.cli.options import Options, asks_a_gateway
 from gateway.cli.pages import pages
 from gateway.cli.tables import show_backends
 from gateway.concurrency import all_of
@@ -14,12 +14,13 @@ Checked = tuple[backend_pb2.Backend, backend_service_pb2.CheckBackendResponse]
 """A backend, and what a probe of it found."""
 
 
-def backends(config: ConfigOption = None, address: AddressOption = None) -> None:
+@asks_a_gateway
+def backends(options: Options) -> None:
     """List every backend and ask each of them whether it works.
 
     A probe is one call with two short documents; a vendor may charge for it.
     """
-    checked = asked(config, address, check_all, searches=False)
+    checked = asked(options, check_all, searches=False)
     show_backends(literal_console(), checked)
     if not all(found.available for _, found in checked):
         raise SystemExit(1)

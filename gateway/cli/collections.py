@@ -6,11 +6,11 @@ import grpc.aio
 import typer
 from google.protobuf.json_format import MessageToJson
 
-from gateway.cli.asking import AddressOption, asked
-from gateway.cli.configuration import ConfigOption
+from gateway.cli.asking import asked
 from gateway.cli.console import literal_console
 from gateway.cli.copying import copy
 from gateway.cli.listing import listed
+from gateway.cli.options import Options, asks_a_gateway
 from gateway.cli.search_tables import show_collections
 from rerank.v1 import collection_pb2, document_service_pb2_grpc
 
@@ -21,10 +21,10 @@ collections.command("copy")(copy)
 
 
 @collections.callback()
+@asks_a_gateway
 def list_(
+    options: Options,
     context: typer.Context,
-    config: ConfigOption = None,
-    address: AddressOption = None,
     json: Annotated[  # noqa: FBT002 - a flag of the command line
         bool, typer.Option("--json", help="Print the collections as JSON lines.")
     ] = False,
@@ -36,7 +36,7 @@ def list_(
     async def ask(channel: grpc.aio.Channel) -> list[collection_pb2.Collection]:
         return await listed(document_service_pb2_grpc.DocumentServiceStub(channel))
 
-    found = asked(config, address, ask)
+    found = asked(options, ask)
     if json:
         for each in found:
             typer.echo(

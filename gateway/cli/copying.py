@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +10,13 @@ import grpc
 import grpc.aio
 import typer
 
-from gateway.cli.asking import AddressOption, answered, asked_gateway, channel_to
-from gateway.cli.configuration import ConfigOption
+from gateway.cli.asking import answered, asked_gateway, opened
 from gateway.cli.console import literal_console
 from gateway.cli.copy_passes import Copying, Outcome, Side, Vanished
 from gateway.cli.copy_progress import progress_to
 from gateway.cli.copy_state import Copied
 from gateway.cli.failing import MISTAKE, fail
+from gateway.cli.options import Options, asks_a_gateway
 from rerank.v1 import collection_pb2, document_service_pb2, document_service_pb2_grpc
 
 _SHOWN = 5
@@ -25,14 +26,14 @@ class _Unlike(Exception):
     """The target cannot be a copy of the source."""
 
 
+@asks_a_gateway
 def copy(  # noqa: PLR0917 - options of the command line, given by name
+    options: Options,
     source: Annotated[str, typer.Argument(help="Name of the collection.")],
     to: Annotated[
         str | None,
         typer.Option(help="Name of the copy; otherwise the same.", show_default=False),
     ] = None,
-    config: ConfigOption = None,
-    address: AddressOption = None,
     to_config: Annotated[
         Path | None,
         typer.Option(
@@ -43,7 +44,8 @@ def copy(  # noqa: PLR0917 - options of the command line, given by name
     to_address: Annotated[
         str | None,
         typer.Option(
-            help="HOST:PORT of a gateway that is running and has the copy.",
+            help="HOST:PORT or grpcs://HOST:PORT of a gateway that is running and"
+            " has the copy.",
             show_default=False,
         ),
     ] = None,
@@ -66,11 +68,11 @@ def copy(  # noqa: PLR0917 - options of the command line, given by name
     """
     if not (to_config or to_address):
         fail("--to-address or --to-config: one of them is required", MISTAKE)
-    reads = asked_gateway(config, address)
-    writes = asked_gateway(to_config, to_address)
+    reads = asked_gateway(options)
+    writes = asked_gateway(_other(options, to_config, to_address))
 
     async def run() -> Outcome:
-        async with channel_to(reads) as first, channel_to(writes) as second:
+        async with opened(reads) as first, opened(writes) as second:
             return await _copied(
                 Side(
                     stub=document_service_pb2_grpc.DocumentServiceStub(first),
@@ -87,12 +89,23 @@ def copy(  # noqa: PLR0917 - options of the command line, given by name
 
     began = time.monotonic()
     try:
-        outcome = answered(run())
+        outcome = answered(run(), reads, writes)
     except _Unlike as error:
         fail(str(error), MISTAKE)
     except (Vanished, OSError, sqlite3.Error) as error:
         fail(str(error))
     _tell(outcome, seconds=time.monotonic() - began)
+
+
+def _other(options: Options, config: Path | None, address: str | None) -> Options:
+    """Say how the gateway of the copy is asked.
+
+    One that is running, and has no configuration of its own here, is shown what the first
+    one is.
+    """
+    if address:
+        return replace(options, config=config or options.config, address=address)
+    return Options(config=config)
 
 
 async def _copied(

@@ -9,12 +9,12 @@ from typing import Annotated
 import grpc.aio
 import typer
 
-from gateway.cli.asking import AddressOption, asked
-from gateway.cli.configuration import ConfigOption
+from gateway.cli.asking import asked
 from gateway.cli.configurations import SEARCHED
 from gateway.cli.console import literal_console
 from gateway.cli.evaluated import Evaluated, ask_all
 from gateway.cli.failing import FAILURE, MISTAKE, fail
+from gateway.cli.options import Options, asks_a_gateway
 from gateway.evaluation.reading import Unreadable, read_questions
 from rerank.v1 import search_service_pb2_grpc
 
@@ -28,14 +28,14 @@ _DEFAULT = (
 )
 
 
+@asks_a_gateway
 def evaluate(  # noqa: PLR0917 - options of the command line, given by name
+    options: Options,
     collection: Annotated[str, typer.Argument(help="Name of the collection.")],
     queries: Annotated[
         Path, typer.Option(help="JSON lines as BEIR has them, or .gz of it.")
     ],
     qrels: Annotated[Path, typer.Option(help="Judgements as BEIR has them: a .tsv.")],
-    config: ConfigOption = None,
-    address: AddressOption = None,
     configuration: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,7 +81,7 @@ def evaluate(  # noqa: PLR0917 - options of the command line, given by name
             stub, collection, questions, configurations, timeout_s=timeout_s
         )
 
-    findings = Findings(collection, questions, asked(config, address, ask))
+    findings = Findings(collection, questions, asked(options, ask))
     if json:
         typer.echo(standard_json.dumps(findings.as_json(), indent=2))
     else:

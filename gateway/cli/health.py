@@ -1,11 +1,14 @@
 """`rerank-gateway health`: what the health check of a container runs, again and again."""
 
+import sys
 from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.configuration import ConfigOption, configured
 from gateway.cli.failing import MISTAKE, fail
+from gateway.cli.options import Options, asks_a_gateway
+from gateway.cli.reaching import Reach, reach_of
+from gateway.settings import SettingsError, load, load_what_is_right
 from gateway.settings.server import host_and_port
 
 _PATIENCE_S: Final = 3.0
@@ -14,15 +17,9 @@ _PATIENCE_S: Final = 3.0
 _EVERY: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - is not bound
 
 
+@asks_a_gateway
 def health(
-    config: ConfigOption = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="HOST:PORT of the gateway; otherwise where this configuration serves.",
-            show_default=False,
-        ),
-    ] = None,
+    options: Options,
     service: Annotated[
         str,
         typer.Option(
@@ -32,37 +29,52 @@ def health(
     ] = "",
 ) -> None:
     """Ask a gateway whether it serves, and end with 0 if it does."""
-    if address is None:
-        address = _nearest(configured(config).server.address)
-    state = _state(address, service)
+    problems: tuple[str, ...] = ()
+    try:
+        settings = load(options.config)
+    except SettingsError as error:
+        # A gateway that runs has not taken this one, and serves by the one before.
+        settings, problems = load_what_is_right(options.config), error.problems
+    own = "" if options.address else _nearest(settings.server.address)
+    reach = reach_of(options, settings, own=own, open_to_all=True)
+    state = _state(reach, service)
     if state != "SERVING":
-        fail(f"{address}: {state}")
+        for problem in problems:
+            print(problem, file=sys.stderr)  # noqa: T201 - a command
+        fail(state)
     print(state)  # noqa: T201 - a command
 
 
 def _nearest(address: str) -> str:
     """Turn where a server listens into where it is reached from here."""
-    host, port = host_and_port(address)
+    try:
+        host, port = host_and_port(address)
+    except ValueError:
+        fail("server.address: must be HOST:PORT; say with --address which", MISTAKE)
     if port == 0:
         fail("server.address: has port 0; say with --address which it took", MISTAKE)
     host = _EVERY.get(host, host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _state(address: str, service: str) -> str:
-    """Give the state as gRPC names it, or that of the call, where that failed."""
+def _state(reach: Reach, service: str) -> str:
+    """Give the state as gRPC names it, or how the call failed, and where."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    # Left to itself, gRPC takes a proxy from the environment.
-    options = [("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(address, options=options) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest(service=service)
-        try:
+    from gateway.cli.channels import blocking_channel_to, in_words, known
+    from gateway.cli.handshake import Unreachable
+
+    try:
+        reach = known(reach)
+        with blocking_channel_to(reach) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            request = health_pb2.HealthCheckRequest(service=service)
             answer = stub.Check(request, timeout=_PATIENCE_S)
-        except grpc.RpcError as error:
-            call: Any = error
-            name: str = call.code().name
-            return name
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    except Unreachable as error:
+        return f"{reach.place}: UNAVAILABLE: {error}"
+    except grpc.RpcError as error:
+        call: Any = error
+        return in_words(call.code(), call.details(), [reach])
+    state = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    return state if state == "SERVING" else f"{reach.place}: {state}"

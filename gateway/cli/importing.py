@@ -7,8 +7,7 @@ import grpc
 import grpc.aio
 import typer
 
-from gateway.cli.asking import AddressOption, asked
-from gateway.cli.configuration import ConfigOption
+from gateway.cli.asking import asked
 from gateway.cli.console import literal_console
 from gateway.cli.document_lines import Rejection, Unreadable, batches, opened
 from gateway.cli.failing import MISTAKE, fail
@@ -17,6 +16,7 @@ from gateway.cli.import_state import Progress, Remembered, source_of
 from gateway.cli.import_stream import EndedEarly, Stored, stored
 from gateway.cli.import_summary import Tally
 from gateway.cli.listing import listed
+from gateway.cli.options import Options, asks_a_gateway
 from gateway.cli.search import CollectionOption
 from gateway.cli.search_tables import in_words
 from rerank.v1 import collection_pb2, document_service_pb2, document_service_pb2_grpc
@@ -27,7 +27,9 @@ if TYPE_CHECKING:  # known to the type checker alone
 _STANDARD_INPUT = "-"
 
 
+@asks_a_gateway
 def import_(  # noqa: PLR0917 - options of the command line, given by name
+    options: Options,
     files: Annotated[
         list[str],
         typer.Argument(
@@ -53,8 +55,6 @@ def import_(  # noqa: PLR0917 - options of the command line, given by name
         bool,
         typer.Option("--resume", help="Go on where an earlier run was interrupted."),
     ] = False,
-    config: ConfigOption = None,
-    address: AddressOption = None,
 ) -> None:
     """Store documents in a collection, which is created if there is none.
 
@@ -82,7 +82,7 @@ def import_(  # noqa: PLR0917 - options of the command line, given by name
 
     began = time.monotonic()
     try:
-        asked(config, address, ask)
+        asked(options, ask)
     except _OtherFields as error:
         fail(str(error), MISTAKE)
     except (EndedEarly, OSError, Unreadable) as error:

@@ -6,15 +6,17 @@ import grpc
 import typer
 from google.protobuf.json_format import MessageToJson
 
-from gateway.cli.asking import AddressOption, asked
-from gateway.cli.configuration import ConfigOption
+from gateway.cli.asking import asked
 from gateway.cli.console import literal_console
 from gateway.cli.documents import read_documents
+from gateway.cli.options import Options, asks_a_gateway
 from gateway.cli.tables import show_rerank
 from rerank.v1 import rerank_service_pb2, rerank_service_pb2_grpc
 
 
+@asks_a_gateway
 def rerank(  # noqa: PLR0917 - options of the command line, given by name
+    options: Options,
     file: Annotated[
         str,
         typer.Argument(
@@ -22,8 +24,6 @@ def rerank(  # noqa: PLR0917 - options of the command line, given by name
         ),
     ],
     query: Annotated[str, typer.Option(help="What they are judged against.")],
-    config: ConfigOption = None,
-    address: AddressOption = None,
     route: Annotated[str, typer.Option(help="A configured route.")] = "",
     top_k: Annotated[
         int | None, typer.Option(help="Documents to score.", show_default=False)
@@ -57,7 +57,7 @@ def rerank(  # noqa: PLR0917 - options of the command line, given by name
         stub = rerank_service_pb2_grpc.RerankServiceStub(channel)
         return await stub.Rerank(request, timeout=timeout_s)
 
-    response = asked(config, address, ask, searches=False)
+    response = asked(options, ask, searches=False)
     if json:
         typer.echo(MessageToJson(response, preserving_proto_field_name=True))
     else:

@@ -7,9 +7,9 @@ import grpc.aio
 import typer
 from google.protobuf.json_format import MessageToJson
 
-from gateway.cli.asking import AddressOption, asked
-from gateway.cli.configuration import ConfigOption
+from gateway.cli.asking import asked
 from gateway.cli.console import literal_console
+from gateway.cli.options import Options, asks_a_gateway
 from gateway.cli.search_tables import show_search
 from rerank.v1 import search_service_pb2, search_service_pb2_grpc
 from rerank.v1.search_service_pb2 import RetrievalMode
@@ -35,11 +35,11 @@ CollectionOption = Annotated[
 ]
 
 
+@asks_a_gateway
 def search(  # noqa: PLR0917 - options of the command line, given by name
+    options: Options,
     query: Annotated[str, typer.Argument(help="What to search for.")],
     collection: CollectionOption = "default",
-    config: ConfigOption = None,
-    address: AddressOption = None,
     limit: Annotated[int, typer.Option(help="Results to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Results to pass over.")] = 0,
     mode: Annotated[Mode, typer.Option(help="Which legs are searched.")] = Mode.HYBRID,
@@ -107,7 +107,7 @@ def search(  # noqa: PLR0917 - options of the command line, given by name
         stub = search_service_pb2_grpc.SearchServiceStub(channel)
         return await stub.Search(request, timeout=timeout_s)
 
-    response = asked(config, address, ask)
+    response = asked(options, ask)
     if json:
         typer.echo(MessageToJson(response, preserving_proto_field_name=True))
     else:

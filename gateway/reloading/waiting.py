@@ -15,6 +15,7 @@ RELOADED: Final[Mapping[str, frozenset[str]]] = {
     "backends": _ALL,
     "cache": _ALL,
     "embedder": _ALL,
+    "client": _ALL,  # of commands: nothing that serves has any of it
     "identity": frozenset({"keys", "certificates"}),
     "retrieval": frozenset({"timeout_s"}),
     "ledger": frozenset({"labels"}),

@@ -1,6 +1,7 @@
 """One TOML file and the environment, read once: frozen, checked, every default once."""
 
 from gateway.settings.checks import SettingsError, checked
+from gateway.settings.client import ClientSettings
 from gateway.settings.http import HttpSettings
 from gateway.settings.identity import IdentitySettings, TlsSettings
 from gateway.settings.models import (
@@ -13,7 +14,7 @@ from gateway.settings.models import (
 )
 from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.server import ServerSettings
-from gateway.settings.sources import Ticket, files, load, ticket
+from gateway.settings.sources import files, load, load_what_is_right, with_token
 from gateway.settings.telemetry import Export, LogSettings, TelemetrySettings
 from gateway.settings.tenants import LedgerSettings, PriceSettings, TenantSettings
 
@@ -21,6 +22,7 @@ __all__ = [
     "LOCAL",
     "BackendSettings",
     "CacheSettings",
+    "ClientSettings",
     "EmbedderSettings",
     "Export",
     "HttpSettings",
@@ -35,10 +37,10 @@ __all__ = [
     "SettingsError",
     "TelemetrySettings",
     "TenantSettings",
-    "Ticket",
     "TlsSettings",
     "checked",
     "files",
     "load",
-    "ticket",
+    "load_what_is_right",
+    "with_token",
 ]

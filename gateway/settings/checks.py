@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gateway.settings.backend_checks import backend_problems
+from gateway.settings.client import ClientSettings
 from gateway.settings.http import HttpSettings
 from gateway.settings.identity import IdentitySettings, TlsSettings
 from gateway.settings.identity_checks import (
@@ -40,6 +41,7 @@ from gateway.settings.words import in_words
 
 # Filled in by us; a configuration that names them would bypass what they stand for.
 _OURS = ("api_key", "key", "password", "problem")
+_OURS_OF_CLIENT = ("token", "problem")
 _OURS_OF_TELEMETRY = ("traces", "metrics", "logs", "capture_content")
 _LARGEST_PORT = 65535
 # Where one of these is wrong, it is not known whom the gateway would let in.
@@ -77,7 +79,7 @@ def checked(raw: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         problems += [in_words(each) for each in error.errors()]
         # What can be checked on its own still is, so that all is said at once.
-        settings = _valid_parts(raw)
+        settings = valid_parts(raw)
     problems += backend_problems(settings)
     problems += _route_problems(raw)
     problems += _address_problems(settings)
@@ -130,6 +132,7 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
         ("embedder", _section(raw, "embedder"), _OURS),
         ("cache", _section(raw, "cache"), _OURS),
         ("ledger", _section(raw, "ledger"), _OURS),
+        ("client", _section(raw, "client"), _OURS_OF_CLIENT),
         ("telemetry", _section(raw, "telemetry"), _OURS_OF_TELEMETRY),
     ):
         for key in ours:
@@ -137,13 +140,14 @@ def _forbidden(raw: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}.{key}: there is no such setting"
 
 
-def _valid_parts(raw: Mapping[str, Any]) -> Settings:
+def valid_parts(raw: Mapping[str, Any]) -> Settings:
     """Take what is right in a configuration, so that the rest can be checked too."""
     return Settings.model_construct(
         server=_valid(ServerSettings, _section(raw, "server")),
         http=_valid(HttpSettings, _section(raw, "http")),
         tls=_valid(TlsSettings, _section(raw, "tls")),
         identity=_valid(IdentitySettings, _section(raw, "identity")),
+        client=_valid(ClientSettings, _section(raw, "client")),
         routes={
             name: _valid(RouteSettings, section)
             for name, section in _sections(raw, "routes").items()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from gateway.ranking.normalize import Scale
+from gateway.settings.client import ClientSettings
 from gateway.settings.http import HttpSettings
 from gateway.settings.identity import IdentitySettings, Name, TlsSettings
 from gateway.settings.retrieval import RetrievalSettings
@@ -242,6 +243,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     tls: TlsSettings = TlsSettings()
     identity: IdentitySettings = IdentitySettings()
+    client: ClientSettings = ClientSettings()
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     backends: dict[Name, BackendSettings] = Field(default_factory=dict)
     cache: CacheSettings = CacheSettings()

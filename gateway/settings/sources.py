@@ -6,13 +6,14 @@ Nothing else in the product reads the environment, but `places` beside it.
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from gateway.settings.checks import SettingsError, checked
+from gateway.settings.checks import SettingsError, checked, valid_parts
+from gateway.settings.client import ClientSettings
 from gateway.settings.credentials import file_problems
 from gateway.settings.models import (
     BackendSettings,
@@ -25,24 +26,12 @@ from gateway.settings.retrieval import RetrievalSettings
 from gateway.settings.telemetry import from_environment
 from gateway.settings.tenants import LedgerSettings
 
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What a command shows to a gateway that is running, and how it knows that one."""
-
-    key: str = field(repr=False)
-    """A key or a token; empty: none."""
-    authorities: Path | None
-    """Whom certificates must come from; None: one of those that all trust."""
-
-
 S = TypeVar("S", BackendSettings, EmbedderSettings, RetrievalSettings)
 
 _PREFIX = "RERANK_GATEWAY__"
 _FILE = "RERANK_GATEWAY_CONFIG"
 _BACKEND = "RERANK_GATEWAY_BACKEND"
-_KEY = "RERANK_GATEWAY_KEY"
-_AUTHORITIES = "RERANK_GATEWAY_CA"
+_NO_HEADER = "its key has characters that no header may hold"
 
 
 def load(
@@ -69,11 +58,8 @@ def load(
 
     """
     env = os.environ if environ is None else environ
-    if path is None and env.get(_FILE):
-        path = Path(env[_FILE])
-    raw = _file(path) if path else {}
-    _merge(raw, _one_backend(env))
-    _merge(raw, _overrides(env))
+    named = _named(path, env)
+    raw = _with_environment(_file(named) if named else {}, env)
     if address is not None:
         _merge(raw, {"server": {"address": address}})
     if http_address is not None:
@@ -97,21 +83,31 @@ def load(
             "cache": _with_secrets(settings.cache, env),
             "retrieval": _with_path(_with_key(settings.retrieval, env), env),
             "ledger": _with_place(settings.ledger, env),
+            "client": with_token(settings.client, env),
             "telemetry": telemetry,
         }
     )
 
 
-def ticket(environ: Mapping[str, str] | None = None) -> Ticket:
-    """Read what a command shows: never an argument, which all users of a machine see.
+def load_what_is_right(
+    path: Path | None = None, *, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Read of a wrong configuration what is right, to ask whoever serves by an older one.
 
     Args:
+        path: As for `load`.
         environ: Stands in for the process's environment.
 
     """
     env = os.environ if environ is None else environ
-    authorities = env.get(_AUTHORITIES, "")
-    return Ticket(env.get(_KEY, "").strip(), Path(authorities) if authorities else None)
+    named = _named(path, env)
+    raw: dict[str, Any] = {}
+    with suppress(SettingsError):
+        raw = _file(named) if named else {}
+    with suppress(SettingsError):
+        raw = _with_environment(raw, env)
+    settings = valid_parts(raw)
+    return settings.model_copy(update={"client": with_token(settings.client, env)})
 
 
 def files(
@@ -133,6 +129,18 @@ def files(
         found.add(settings.embedder.api_key_file)
         found.add(settings.retrieval.api_key_file)
     return frozenset(Path(each) for each in found if each)
+
+
+def _named(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    if path is None and env.get(_FILE):
+        return Path(env[_FILE])
+    return path
+
+
+def _with_environment(raw: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    _merge(raw, _one_backend(env))
+    _merge(raw, _overrides(env))
+    return raw
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -241,14 +249,47 @@ def _with_key(backend: S, env: Mapping[str, str]) -> S:
         if not key:
             problem = f"environment variable {backend.api_key_env} is not set"
     elif backend.api_key_file:
-        try:
-            key = Path(backend.api_key_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            problem = f"cannot read {backend.api_key_file}"
-        else:
-            problem = "" if key else f"{backend.api_key_file} is empty"
-    if key and not (key.isascii() and key.isprintable()):
-        key, problem = "", "its key has characters that no header may hold"
+        key, problem = _in_file(backend.api_key_file)
+    if key and not _fits_a_header(key):
+        key, problem = "", _NO_HEADER
     return backend.model_copy(
         update={"api_key": SecretStr(key) if key else None, "problem": problem}
     )
+
+
+def with_token(
+    client: ClientSettings, environ: Mapping[str, str] | None = None
+) -> ClientSettings:
+    """Fetch what a command shows, or say why it has nothing to show.
+
+    Args:
+        client: The settings.
+        environ: Stands in for the process's environment.
+
+    """
+    env = os.environ if environ is None else environ
+    if client.token_file:
+        token, problem = _in_file(client.token_file)
+    else:
+        variable = client.token_env
+        token, problem = env.get(variable, "").strip(), ""
+        if not token and "token_env" in client.model_fields_set:
+            problem = f"environment variable {variable} is not set"
+    if token and not _fits_a_header(token):
+        token, problem = "", _NO_HEADER
+    return client.model_copy(
+        update={"token": SecretStr(token) if token else None, "problem": problem}
+    )
+
+
+def _fits_a_header(secret: str) -> bool:
+    return secret.isascii() and secret.isprintable()
+
+
+def _in_file(path: str) -> tuple[str, str]:
+    """Give the secret in a file, or why there is none."""
+    try:
+        secret = Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return "", f"cannot read {path}"
+    return secret, "" if secret else f"{path} is empty"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from gateway.telemetry.catalogue import SERVER_IN_FLIGHT
 from tests.deploy.places import DEPLOY, OBSERVABILITY
 from tests.deploy.test_image import FINAL
 from tests.deploy.tools import tool
+from tests.e2e.subprocesses import command, serving
+from tests.support.identities import Authority
 
 CHART = DEPLOY / "helm" / "rerank-gateway"
 VALUES = sorted(CHART.glob("ci/*-values.yaml"))
@@ -89,12 +92,60 @@ def environment(objects: Mapping[str, Object]) -> dict[str, str]:
     }
 
 
-def settings(objects: Mapping[str, Object], folder: Path) -> Settings:
-    """Read the configuration as the pod's process does."""
+def environ_in(objects: Mapping[str, Object], folder: Path) -> dict[str, str]:
+    """Give a pod's environment, with what is mounted in a folder of the test."""
     file = folder / "gateway.toml"
     file.write_text(objects["ConfigMap"]["data"]["gateway.toml"])
-    environ = environment(objects) | {"RERANK_GATEWAY_CONFIG": str(file)}
-    return load(environ={**environ, "HOME": str(folder)})
+    for name, mounted in tls_files(objects).items():
+        place = folder / "run/tls" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(mounted.read_bytes())
+    environ = {
+        name: value.replace("/run/tls/", f"{folder}/run/tls/")
+        for name, value in environment(objects).items()
+    }
+    return {**environ, "RERANK_GATEWAY_CONFIG": str(file), "HOME": str(folder)}
+
+
+def settings(objects: Mapping[str, Object], folder: Path) -> Settings:
+    """Read the configuration as the pod's process does."""
+    return load(environ=environ_in(objects, folder))
+
+
+@cache
+def signed() -> Mapping[tuple[str, str], Path]:
+    """Make what the secrets of ci/tls-values.yaml hold, by secret and key."""
+    folder = Path(tempfile.mkdtemp())
+    authority, callers = Authority(folder), Authority(folder, "callers")
+    # Of the service, and not of the address that a probe asks.
+    server = authority.signed("server", domain="gw-rerank-gateway.default.svc")
+    probe = callers.signed("probe")
+    return {
+        ("gateway-tls", "tls.crt"): server.certificate,
+        ("gateway-tls", "tls.key"): server.key,
+        ("gateway-tls", "ca.crt"): authority.file,
+        ("callers-ca", "ca.crt"): callers.file,
+        ("gateway-probe-tls", "tls.crt"): probe.certificate,
+        ("gateway-probe-tls", "tls.key"): probe.key,
+    }
+
+
+def tls_files(objects: Mapping[str, Object], of_pod: str = "") -> dict[str, Path]:
+    """Give what a pod finds below /run/tls.
+
+    Args:
+        objects: Those of the chart.
+        of_pod: Of the pod of this kind instead of the gateway's.
+
+    """
+    spec = objects[of_pod]["spec"] if of_pod else pod(objects)
+    return {
+        item["path"]: signed()[source["secret"]["name"], item["key"]]
+        for volume in spec.get("volumes", ())
+        if volume["name"] == "tls"
+        for source in volume["projected"]["sources"]
+        for item in source["secret"]["items"]
+    }
 
 
 # What the gateway makes of it
@@ -189,10 +240,9 @@ def test_secrets_are_in_no_object_of_ours() -> None:
     objects = of("production")
     assert "api-key" not in json.dumps(objects["ConfigMap"])
     assert not [kind for kind in objects if kind.startswith("Secret")]
-    (projected,) = (
-        each["projected"] for each in pod(objects)["volumes"] if "projected" in each
-    )
-    assert projected["defaultMode"] == 0o440
+    for each in (*pod(objects)["volumes"], *pod(of("tls"))["volumes"]):
+        if "projected" in each:
+            assert each["projected"]["defaultMode"] == 0o440
 
 
 def test_the_network_is_closed_but_for_what_is_said() -> None:
@@ -245,6 +295,72 @@ def test_probes_speak_grpc_to_the_port_that_serves() -> None:
         for name in ("readinessProbe", "livenessProbe")
     }
     assert patience["readinessProbe"] < patience["livenessProbe"]
+
+
+def test_probes_have_patience_with_python_where_they_start_it() -> None:
+    container = gateway(of("tls"))
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert "grpc" not in container[name]
+        assert container[name]["exec"]["command"][:2] == ["rerank-gateway", "health"]
+        # A second, on a core that is idle.
+        assert container[name]["timeoutSeconds"] >= 10
+    per_minute = sum(
+        60 / container[name]["periodSeconds"]
+        for name in ("readinessProbe", "livenessProbe")
+    )
+    assert per_minute <= 10
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] == 300
+
+
+@pytest.mark.real_time
+async def test_probes_get_through_tls_with_a_certificate(tmp_path: Path) -> None:
+    """Run a pod's process, its probes, and `helm test`, with the files of its secrets."""
+    objects = of("tls")
+    environ = environ_in(objects, tmp_path) | {
+        "RERANK_GATEWAY__SERVER__WORKERS": "1",
+        "RERANK_GATEWAY__HTTP__ADDRESS": "127.0.0.1:0",
+        "RERANK_GATEWAY__TELEMETRY__METRICS_ADDRESS": "127.0.0.1:0",
+    }
+    async with serving(environ=environ) as server:
+        environ["RERANK_GATEWAY__SERVER__ADDRESS"] = server.address
+        for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+            _, *arguments = gateway(objects)[name]["exec"]["command"]
+            probed = await command(*arguments, environ=environ)
+            assert (probed.code, probed.out) == (0, "SERVING\n"), probed.err
+        assert await _helm_test(objects, server.address, tmp_path) == "SERVING\n"
+
+
+async def _helm_test(objects: Mapping[str, Object], address: str, folder: Path) -> str:
+    """Ask as the pod of `helm test` does; nobody resolves the service's name here."""
+    (container,) = objects["PodHealth"]["spec"]["containers"]
+    files = tls_files(objects, "PodHealth")
+    assert not [name for name in files if name.startswith("server")]
+    arguments = list(container["args"])
+    (asked,) = (each for each in arguments if each.startswith("--address="))
+    host = asked.removeprefix("--address=grpcs://").rpartition(":")[0]
+    arguments[arguments.index(asked)] = f"--address=grpcs://{address}"
+    for name, file in files.items():
+        place = folder / "test" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.read_bytes())
+    said = [each.replace("/run/tls/", f"{folder}/test/") for each in arguments]
+    tested = await command(*said, "--server-name", host)
+    assert tested.code == 0, tested.err
+    return tested.out
+
+
+def test_services_say_what_is_spoken() -> None:
+    def spoken(objects: Mapping[str, Object]) -> set[str]:
+        return {
+            each["appProtocol"]
+            for kind in ("Service", "ServiceHeadless")
+            for each in objects[kind]["spec"]["ports"]
+            if each["name"] != "metrics"
+        }
+
+    assert spoken(minimal()) == {"kubernetes.io/h2c"}
+    assert spoken(of("tls")) == {"https"}
 
 
 def test_it_scales_by_calls_in_flight_as_prometheus_names_them() -> None:
@@ -361,6 +477,10 @@ def test_its_dashboards_are_those_of_the_stack() -> None:
         ("env.RERANK_GATEWAY__SERVER__ADDRESS=x", "SERVER__ADDRESS"),
         ("secrets.env.RERANK_GATEWAY_CONFIG.secret=x", "GATEWAY_CONFIG"),
         ("secrets.env.KEY=value", "KEY"),
+        ("tls.clientCa.secret=x", "tls.secret"),
+        ("tls.secret=x,tls.clientCa.secret=y", "tls.probeSecret"),
+        ("config=[tls]", "by the values of tls"),
+        ("env.RERANK_GATEWAY__TLS__KEY=x", "TLS__KEY"),
         ("autoscaling.enabled=true,autoscaling.cpuPercent=0", "by what"),
         ("autoscaling.enabled=true,autoscaling.maxReplicas=1", "maxReplicas"),
         ("autoscaling.enabled=true,collections.engine=embedded", "single pod"),

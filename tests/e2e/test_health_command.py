@@ -51,7 +51,7 @@ async def test_it_fails_where_nobody_listens() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     asked = await command("health", "--address", address)
     assert (asked.code, asked.out) == (1, "")
-    assert asked.err == f"rerank-gateway: {address}: UNAVAILABLE\n"
+    assert asked.err == f"rerank-gateway: {address}: UNAVAILABLE: connection refused\n"
 
 
 async def test_it_fails_in_time_where_nobody_answers() -> None:
@@ -71,11 +71,12 @@ async def test_it_fails_for_a_service_that_there_is_not() -> None:
             *("health", "--address", server.address, "--service", "rerank.v1.Nothing")
         )
     assert asked.code == 1
-    assert asked.err.endswith("NOT_FOUND\n")
+    assert asked.err.startswith("rerank-gateway: NOT_FOUND")
 
 
-async def test_it_says_that_it_cannot_guess_a_port() -> None:
-    place = {"RERANK_GATEWAY__SERVER__ADDRESS": "127.0.0.1:0"}
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.0.0.1:x"])
+async def test_it_says_that_it_cannot_guess_a_port(address: str) -> None:
+    place = {"RERANK_GATEWAY__SERVER__ADDRESS": address}
     asked = await command("health", environ=place)
     assert asked.code == 2
     assert "--address" in asked.err

@@ -15,6 +15,8 @@ def test_what_is_about_calls_is_put_in_place() -> None:
             "http": {"on_fallback": "error"},
             "retrieval": {"timeout_s": 2},
             "embedder": {"dialect": "none"},
+            # Of commands: it is not served by.
+            "client": {"ca": "authority.pem"},
         }
     )
     assert settled(began, wanted) == (wanted, ())

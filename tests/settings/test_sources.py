@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import Settings, SettingsError, load
+from gateway.settings import Settings, SettingsError, load, load_what_is_right
 
 FILE = """
 [server]
@@ -320,3 +320,74 @@ def test_every_problem_of_http_is_named() -> None:
         "http.body_timeout_s: input should be greater than 0",
         "http.address: must be HOST:PORT, such as 127.0.0.1:8080",
     ]
+
+
+# What commands show to a gateway that runs
+
+
+def _shown(settings: Settings) -> tuple[str | None, str]:
+    token = settings.client.token
+    return token.get_secret_value() if token else None, settings.client.problem
+
+
+def test_the_key_to_show_is_in_a_variable_of_that_name() -> None:
+    assert _shown(load(environ={})) == (None, "")
+    environ = {"RERANK_GATEWAY_KEY": " rgw_a\n"}
+    assert _shown(load(environ=environ)) == ("rgw_a", "")
+    named = {"RERANK_GATEWAY__CLIENT__TOKEN_ENV": "MINE"}
+    problem = "environment variable MINE is not set"
+    assert _shown(load(environ=environ | named)) == (None, problem)
+    assert _shown(load(environ=named | {"MINE": "rgw_b"})) == ("rgw_b", "")
+
+
+def test_or_in_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    environ = {
+        "RERANK_GATEWAY__CLIENT__TOKEN_FILE": str(secret),
+        "RERANK_GATEWAY_KEY": "rgw_other",
+    }
+    assert _shown(load(environ=environ)) == (None, f"cannot read {secret}")
+    secret.write_text("\n")
+    assert _shown(load(environ=environ)) == (None, f"{secret} is empty")
+    secret.write_text("rgw_c\n")
+    assert _shown(load(environ=environ)) == ("rgw_c", "")
+    assert "rgw_c" not in repr(load(environ=environ))
+
+
+def test_a_key_that_no_header_can_hold_is_none() -> None:
+    token, problem = _shown(load(environ={"RERANK_GATEWAY_KEY": "a\nb"}))
+    assert token is None
+    assert "header" in problem
+    assert "a\nb" not in problem
+
+
+def test_what_is_shown_cannot_stand_in_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('client.token = "rgw_d"\n')
+    assert problems(file) == ["client.token: there is no such setting"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["nothing = 1", "[backends.x]", "server.max_calls = 0", "tls.wrong = 1"]
+)
+def test_of_a_wrong_configuration_the_rest_is_read(wrong: str, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        f'{wrong}\nserver.address = "127.0.0.1:7"\nclient.ca = "a.pem"\n'
+        if not wrong.startswith("[")
+        else f'server.address = "127.0.0.1:7"\nclient.ca = "a.pem"\n{wrong}\n'
+    )
+    environ = {"RERANK_GATEWAY_KEY": "rgw_e", "RERANK_GATEWAY__TLS__KEY": "b.pem"}
+    assert problems(file, **environ)
+    found = load_what_is_right(file, environ=environ)
+    assert found.server.address == "127.0.0.1:7"
+    assert (found.client.ca, found.tls.key) == ("a.pem", "b.pem")
+    assert _shown(found) == ("rgw_e", "")
+
+
+def test_of_what_cannot_be_read_the_environment_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    environ = {"RERANK_GATEWAY__SERVER__ADDRESS": "127.0.0.1:8"}
+    assert load_what_is_right(file, environ=environ).server.address == "127.0.0.1:8"
+    file.write_text("[")
+    assert load_what_is_right(file, environ=environ).server.address == "127.0.0.1:8"

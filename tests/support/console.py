@@ -4,8 +4,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import dedent
 
-_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# It may be a part of a list, and is indented then.
+_BLOCK = re.compile(
+    r"^(?P<by> *)```console\n(?P<text>.*?)^(?P=by)```$", re.DOTALL | re.MULTILINE
+)
 
 ANYTHING = "…"
 """In a line: any characters. Alone in its line: any lines."""
@@ -36,7 +40,7 @@ def section(text: str, heading: str) -> str:
 
 def sessions(text: str) -> list[tuple[Example, ...]]:
     """Read each block: its commands belong together, in their order."""
-    return [tuple(_examples(block[1])) for block in _BLOCK.finditer(text)]
+    return [tuple(_examples(dedent(block["text"]))) for block in _BLOCK.finditer(text)]
 
 
 def _examples(block: str) -> Iterator[Example]:

@@ -112,12 +112,20 @@ class Authority:
         """Give its own certificate."""
         return self.file.read_bytes()
 
-    def signed(self, name: str) -> Files:
-        """Make a certificate of 127.0.0.1, for a server or for a client."""
-        places = (
+    def signed(self, name: str, *, domain: str = "") -> Files:
+        """Make a certificate of 127.0.0.1, for a server or for a client.
+
+        Args:
+            name: What it, and its files, are called.
+            domain: It is of this one instead.
+
+        """
+        places: list[x509.GeneralName] = [
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             x509.DNSName("localhost"),
-        )
+        ]
+        if domain:
+            places = [x509.DNSName(domain)]
         return self.certified(name, common=(name,), alternative=places)
 
     def certified(

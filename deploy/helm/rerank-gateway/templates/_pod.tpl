@@ -1,5 +1,6 @@
 {{/* One pod, the same of a Deployment and of a StatefulSet. */}}
 {{- define "gateway.pod" -}}
+{{- $tls := eq (include "gateway.tls" .) "true" -}}
 metadata:
   labels:
     {{- include "gateway.labels" . | nindent 4 }}
@@ -67,6 +68,9 @@ spec:
         - name: RERANK_GATEWAY__RETRIEVAL__PATH
           value: /var/lib/rerank-gateway/collections
         {{- end }}
+        {{- if $tls }}
+        {{- include "gateway.tls.env" . | nindent 8 }}
+        {{- end }}
         {{- range $name, $value := .Values.env }}
         - name: {{ $name }}
           value: {{ $value | quote }}
@@ -89,25 +93,23 @@ spec:
           containerPort: {{ .Values.metrics.port }}
       # Models may have to be downloaded, and collections opened: five minutes.
       startupProbe:
-        grpc:
-          port: 50051
-        periodSeconds: 2
-        timeoutSeconds: 2
-        failureThreshold: 150
-      readinessProbe:
-        grpc:
-          port: 50051
-          service: rerank.v1.RerankService
+        {{- include "gateway.probe" (list . "" 2) | nindent 8 }}
+        {{- if $tls }}
         periodSeconds: 5
-        timeoutSeconds: 2
+        failureThreshold: 60
+        {{- else }}
+        periodSeconds: 2
+        failureThreshold: 150
+        {{- end }}
+      readinessProbe:
+        {{- include "gateway.probe" (list . "rerank.v1.RerankService" 2) | nindent 8 }}
+        periodSeconds: {{ ternary 10 5 $tls }}
         failureThreshold: 2
       # Slower to give up than readiness: a full process is not a dead one.
       livenessProbe:
-        grpc:
-          port: 50051
-        periodSeconds: 10
-        timeoutSeconds: 5
-        failureThreshold: 6
+        {{- include "gateway.probe" (list . "" 5) | nindent 8 }}
+        periodSeconds: {{ ternary 20 10 $tls }}
+        failureThreshold: {{ ternary 3 6 $tls }}
       {{- if .Values.server.leaveSeconds }}
       lifecycle:
         preStop:
@@ -129,6 +131,11 @@ spec:
           mountPath: /var/lib/rerank-gateway
         - name: tmp
           mountPath: /tmp
+        {{- if $tls }}
+        - name: tls
+          mountPath: /run/tls
+          readOnly: true
+        {{- end }}
         {{- if .Values.secrets.files }}
         - name: secrets
           mountPath: /run/secrets/rerank-gateway
@@ -141,6 +148,9 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: {{ .Values.scratch.size }}
+    {{- if $tls }}
+    {{- include "gateway.tls.volumes" . | nindent 4 }}
+    {{- end }}
     {{- if not (and (include "gateway.isOne" .) .Values.collections.persistence.enabled) }}
     - name: data
       emptyDir:
