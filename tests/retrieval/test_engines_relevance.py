@@ -15,8 +15,8 @@ import pytest
 
 from gateway.ranking.candidates import Weights, by_rrf
 from gateway.retrieval.lance.engine import LanceRetriever
-from gateway.retrieval.qdrant.terms import term_counts
 from gateway.retrieval.retriever import Document, Leg, Query, Retriever
+from gateway.retrieval.terms import term_counts
 from tests.retrieval.qdrants import reached
 from tests.support.qdrant_server import qdrant_server
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from gateway.retrieval import ordering
 from gateway.retrieval.filter import Filter, Range, Value, matches
-from gateway.retrieval.qdrant import ordering
 from gateway.retrieval.retriever import Document, Retriever
 from tests.retrieval.contract import ask, ids, pointing
 from tests.retrieval.filters import FIELDS, documents, filters

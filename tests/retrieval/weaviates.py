@@ -1,0 +1,43 @@
+"""Retrievers over Weaviate, for tests."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from gateway.backends.transport import Pool
+from gateway.retrieval.weaviate.calls import Cluster
+from gateway.retrieval.weaviate.connecting import nodes as connected
+from gateway.retrieval.weaviate.engine import WeaviateRetriever
+from gateway.retrieval.weaviate.nodes import Nodes
+from gateway.retrieval.weaviate.place import locate
+from tests.support.weaviate_server import Node
+
+CLUSTER = Cluster(
+    prefix="",
+    shard_number=None,
+    replication_factor=None,
+    read_s=10.0,
+    write_s=20.0,
+)
+
+
+def some_prefix() -> str:
+    """Give one that nobody else has: several tests share a server."""
+    return f"Test{secrets.token_hex(4)}_"
+
+
+@asynccontextmanager
+async def reached(
+    nodes: Sequence[Node], *, key: str = "", **cluster: Any
+) -> AsyncIterator[WeaviateRetriever]:
+    """Reach a cluster by its nodes, with other settings than usual."""
+    places = locate([each.url for each in nodes], [each.grpc_url for each in nodes])
+    asked = Nodes(connected(places), Pool(), key=key)
+    engine = WeaviateRetriever(asked, replace(CLUSTER, **cluster))
+    await engine.open()
+    try:
+        yield engine
+    finally:
+        await engine.close()
