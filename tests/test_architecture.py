@@ -234,7 +234,13 @@ HOMES: dict[str, set[str]] = {
     "aiohttp": {"backends.transport", "faces", "server", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval", "rpc.recollection"},
     "certifi": {"backends.transport"},
-    "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
+    "google": {
+        "rpc",
+        "faces",
+        "cli",
+        "backends.dialects.tei_grpc",
+        "retrieval.weaviate",
+    },
     "grpc": {
         "rpc",
         "faces",

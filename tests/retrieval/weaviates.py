@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.backends.transport import Pool
 from gateway.retrieval.weaviate.calls import Cluster
-from gateway.retrieval.weaviate.connecting import nodes as connected
+from gateway.retrieval.weaviate.connecting import Node as Reached
 from gateway.retrieval.weaviate.engine import WeaviateRetriever
 from gateway.retrieval.weaviate.nodes import Nodes
 from gateway.retrieval.weaviate.place import locate
@@ -34,7 +34,7 @@ async def reached(
 ) -> AsyncIterator[WeaviateRetriever]:
     """Reach a cluster by its nodes, with other settings than usual."""
     places = locate([each.url for each in nodes], [each.grpc_url for each in nodes])
-    asked = Nodes(connected(places), Pool(), key=key)
+    asked = Nodes([Reached(each) for each in places], Pool(), key=key)
     engine = WeaviateRetriever(asked, replace(CLUSTER, **cluster))
     await engine.open()
     try:

@@ -118,7 +118,7 @@ def test_a_command_that_only_reranks_needs_no_collections() -> None:
         (with_qdrant(path="x"), "retrieval.path: only for the engine embedded"),
         (
             with_retrieval(shard_number=2),
-            "retrieval.shard_number: only for the engine qdrant",
+            "retrieval.shard_number: only for the engine qdrant or weaviate",
         ),
         (
             with_qdrant(api_key_env="A", api_key_file="b"),

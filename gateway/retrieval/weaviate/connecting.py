@@ -1,7 +1,5 @@
 """Make what reaches the nodes of a cluster."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
@@ -37,26 +35,39 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Node:
     """One node of a cluster, or a name that leads to several."""
 
-    rest: str
-    channel: grpc.aio.Channel
-    stub: "WeaviateAsyncStub"
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: WeaviateAsyncStub | None = None
+
+    @property
+    def rest(self) -> str:
+        """Its url."""
+        return self._place.rest
+
+    @property
+    def stub(self) -> "WeaviateAsyncStub":
+        """Its gRPC; made with the first call, which alone is surely in the event loop."""
+        if self._channel is None:
+            self._channel = _channel(self._place)
+        if self._stub is None:
+            self._stub = WeaviateStub(self._channel)
+        return self._stub
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._channel is not None:
+            await self._channel.close()
 
 
-def nodes(places: Iterable[Place]) -> tuple[Node, ...]:
-    """Make a channel to each, which connects with its first call; `close` ends them."""
-    return tuple(_node(each) for each in places)
-
-
-def _node(place: Place) -> Node:
+def _channel(place: Place) -> grpc.aio.Channel:
+    # With a scheme of its own no host can be taken for one, such as `unix`.
     target = f"dns:///{place.grpc}"
-    if place.secure:
-        channel = grpc.aio.secure_channel(
-            target, grpc.ssl_channel_credentials(), options=_OPTIONS
-        )
-    else:
-        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-    return Node(place.rest, channel, WeaviateStub(channel))
+    if not place.secure:
+        return grpc.aio.insecure_channel(target, options=_OPTIONS)
+    return grpc.aio.secure_channel(
+        target, grpc.ssl_channel_credentials(), options=_OPTIONS
+    )

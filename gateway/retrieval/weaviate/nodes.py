@@ -53,7 +53,7 @@ class Nodes:
         """End the connections."""
         await self._transport.aclose()
         for each in self._nodes:
-            await each.channel.close()
+            await each.close()
 
     async def rest(
         self, node: Node, method: str, path: str, *, body: bytes = b"", read: bool

@@ -23,33 +23,46 @@ def locate(urls: Sequence[str], grpc_urls: Sequence[str]) -> tuple[Place, ...]:
     """Find them.
 
     Args:
-        urls: Of REST, each `http://HOST:PORT`, or `https://` over TLS.
-        grpc_urls: Of gRPC, in the same order and form. Empty: the same hosts, at the port
-            50051.
+        urls: Of REST, each `http://HOST:PORT`, or `https://` over TLS; a path is one where
+            a proxy has it.
+        grpc_urls: Of gRPC, in the same order and form, without a path. Empty: the same
+            hosts, at the port 50051.
 
     Raises:
         ValueError: Another url, one with a key, query or fragment, or another count.
 
     """
-    if grpc_urls and len(grpc_urls) != len(urls):
-        message = "must be as many as there are nodes"
+    return tuple(
+        Place(
+            rest=locate_rest(rest),
+            grpc=locate_grpc(grpc) if grpc_urls else _address(_parts(grpc), _GRPC),
+            secure=_parts(grpc).scheme == "https",
+        )
+        for rest, grpc in zip(urls, grpc_urls or urls, strict=True)
+    )
+
+
+def locate_rest(url: str) -> str:
+    """Give the address of REST, without a trailing slash, or raise ValueError."""
+    parts = _parts(url)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def locate_grpc(url: str) -> str:
+    """Give HOST:PORT of gRPC, or raise ValueError."""
+    parts = _parts(url)
+    if parts.path.rstrip("/"):
+        message = "must have no path: gRPC has its own"
         raise ValueError(message)
-    found = []
-    for rest, grpc in zip(urls, grpc_urls or urls, strict=True):
-        parts, other = locate_one(rest), locate_one(grpc)
-        if other.path.rstrip("/") and grpc_urls:
-            message = "must have no path: gRPC has its own"
-            raise ValueError(message)
-        host = other.hostname or ""
-        host = f"[{host}]" if ":" in host else host
-        port = (other.port if grpc_urls else None) or _GRPC
-        base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
-        found.append(Place(base, f"{host}:{port}", secure=other.scheme == "https"))
-    return tuple(found)
+    return _address(parts, parts.port or _GRPC)
 
 
-def locate_one(url: str) -> SplitResult:
-    """Take a url apart, or raise ValueError."""
+def _address(parts: SplitResult, port: int) -> str:
+    host = parts.hostname or ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _parts(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         message = "must be a url such as http://localhost:8080"
