@@ -6,8 +6,8 @@ import pytest
 
 from gateway.retrieval.retriever import Retriever
 from tests.retrieval.contract import RetrieverContract
-from tests.retrieval.weaviates import reached, some_prefix
-from tests.support.weaviate_server import Node, one_weaviate
+from tests.retrieval.weaviates import reached
+from tests.support.weaviate_server import Node, one_weaviate, some_prefix
 
 pytestmark = pytest.mark.real_time
 

@@ -13,8 +13,8 @@ from gateway.retrieval.filter import FieldType, Filter, Range, Value
 from gateway.retrieval.weaviate import values
 from tests.retrieval.comparing import compare
 from tests.retrieval.filters import documents, filters
-from tests.retrieval.weaviates import reached, some_prefix
-from tests.support.weaviate_server import Node, one_weaviate
+from tests.retrieval.weaviates import reached
+from tests.support.weaviate_server import Node, one_weaviate, some_prefix
 
 pytestmark = pytest.mark.real_time
 

@@ -1,6 +1,5 @@
 """Retrievers over Weaviate, for tests."""
 
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,11 +20,6 @@ CLUSTER = Cluster(
     read_s=10.0,
     write_s=20.0,
 )
-
-
-def some_prefix() -> str:
-    """Give one that nobody else has: several tests share a server."""
-    return f"Test{secrets.token_hex(4)}_"
 
 
 @asynccontextmanager

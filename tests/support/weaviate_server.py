@@ -3,6 +3,7 @@
 import http
 import http.client
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,6 +178,21 @@ def cluster_of_weaviate(
     finally:
         for each in nodes:
             each.kill()
+
+
+def some_prefix() -> str:
+    """Begin the names of collections as nobody else does: several tests share a node."""
+    return f"Test{secrets.token_hex(4)}_"
+
+
+def settings_of(nodes: Sequence[Node], **more: Any) -> dict[str, Any]:
+    """Say where collections are: in this cluster."""
+    return {
+        "engine": "weaviate",
+        "urls": [each.url for each in nodes],
+        "grpc_urls": [each.grpc_url for each in nodes],
+        **more,
+    }
 
 
 def _binary() -> str:

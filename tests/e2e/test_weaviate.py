@@ -1,1 +1,0 @@
-"""A gateway over a cluster of Weaviate, through its whole life: keys, moving in, copies."""
