@@ -81,6 +81,8 @@ class Node:
             "CLUSTER_IN_LOCALHOST": "true",
             # Its own patience is for networks: a leader is elected after seconds.
             "RAFT_TIMEOUTS_MULTIPLIER": "1",
+            # Whoever was away learns what it missed within seconds, not half a minute.
+            "ASYNC_REPLICATION_FREQUENCY": "1s",
             "DISABLE_TELEMETRY": "true",
             "GO_PROFILING_DISABLE": "true",
             "DEFAULT_VECTORIZER_MODULE": "none",
