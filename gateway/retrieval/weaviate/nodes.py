@@ -7,7 +7,7 @@ learned what it missed, is not asked by those that saw it go.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from gateway.backends.transport import Reply, Transport
@@ -80,7 +80,12 @@ class Nodes:
         )
 
     async def ask(
-        self, what: str, limit_s: float, call: Callable[[Node], Awaitable[T]]
+        self,
+        what: str,
+        limit_s: float,
+        call: Callable[[Node], Awaitable[T]],
+        *,
+        elsewhere: bool = True,
     ) -> T:
         """Ask until one answers.
 
@@ -88,41 +93,50 @@ class Nodes:
             what: What is asked about, for messages.
             limit_s: After it nobody is waited for any more.
             call: Asks a node; cancelled when its time is over.
+            elsewhere: Whether another node may know better than one that says no.
 
         """
         now = asyncio.get_running_loop().time
         until = now() + limit_s
-        count = len(self._nodes)
-        place = self._at
         failure: EngineFailed | None = None
-        tries = max(_LEAST_TRIES, 2 * count)
-        for turn in range(tries):
-            left_s = until - now()
-            if left_s <= 0:
-                break
+        for place, left in self._turns():
             # One that says nothing leaves time for another one.
-            has_s = left_s / 2 if count > 1 and turn < tries - 1 else left_s
+            has_s = (until - now()) / (2 if left and len(self._nodes) > 1 else 1)
+            if has_s <= 0:
+                break
             try:
                 found = await _in_time(what, has_s, call, self._nodes[place])
-            except Unreachable as error:
-                failure = error
-                if self._at == place:
-                    self._at = (place + 1) % count
             except EngineFailed as error:
-                if failure is not None or count == 1:
-                    raise  # two say so, or there is nobody else
+                if not isinstance(error, Unreachable) and (failure or not elsewhere):
+                    raise  # two say so, or nobody knows better
                 failure = error
             else:
-                self._at = place
+                self._stay(place, failure)
                 return found
-            place = (place + 1) % count
-            if (turn + 1) % count == 0:
-                pause_s = _PAUSE_S * 2 ** (turn // count)
-                await asyncio.sleep(max(0.0, min(pause_s, until - now())))
+            await asyncio.sleep(max(0.0, min(self._pause_s(left), until - now())))
         if failure is not None and now() < until:
             raise failure
         message = f"{what}: the engine did not answer in {limit_s:g} s"
         raise Unreachable(message) from failure
+
+    def _turns(self) -> Iterator[tuple[int, int]]:
+        """Say who is asked, one after the other, and how many times more."""
+        first, count = self._at, len(self._nodes)
+        tries = max(_LEAST_TRIES, 2 * count)
+        for turn in range(tries):
+            yield (first + turn) % count, tries - turn - 1
+
+    def _pause_s(self, left: int) -> float:
+        """Give all of them a moment when each has been asked."""
+        return _PAUSE_S if left and left % len(self._nodes) == 0 else 0.0
+
+    def _stay(self, place: int, failure: EngineFailed | None) -> None:
+        """Ask this one from now on, if the one before was away.
+
+        One that refuses something is left for this alone.
+        """
+        if isinstance(failure, Unreachable):
+            self._at = place
 
 
 async def _in_time(
