@@ -3,7 +3,7 @@
 isort:skip_file
 The gRPC API of Weaviate, as far as it is called here.
 
-Taken from grpc/proto/v1 of https://github.com/weaviate/weaviate (v1.35.2), Copyright (c)
+Taken from grpc/proto/v1 of https://github.com/weaviate/weaviate (v1.38.11), Copyright (c)
 2020-2025, Weaviate B.V., licensed under the terms of protos/weaviate/LICENSE.
 Changed: what is not called is left out, and the rest is one file, and formatted. What is left has
 the names, numbers and types that it has there; nothing may be added here that is not there.
