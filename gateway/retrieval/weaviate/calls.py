@@ -139,7 +139,9 @@ class Calls:
             def ask(node: Node) -> Awaitable[wire.BatchObjectsReply]:
                 return node.stub.BatchObjects(request, metadata=self._nodes.metadata)
 
-            reply = await self._nodes.ask(name, limit_s, ask, elsewhere=False)
+            reply = await self._nodes.ask(
+                name, limit_s, ask, elsewhere=level != wire.CONSISTENCY_LEVEL_ALL
+            )
             if reply.errors:
                 raise refused_objects(name, reply.errors[0].error)
 
@@ -161,7 +163,9 @@ class Calls:
             def ask(node: Node) -> Awaitable[wire.BatchDeleteReply]:
                 return node.stub.BatchDelete(request, metadata=self._nodes.metadata)
 
-            reply = await self._nodes.ask(name, limit_s, ask, elsewhere=False)
+            reply = await self._nodes.ask(
+                name, limit_s, ask, elsewhere=level != wire.CONSISTENCY_LEVEL_ALL
+            )
             for each in reply.objects:
                 if not each.successful:
                     raise refused_objects(name, each.error)
