@@ -7,8 +7,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Our own contract, and what a vendor publishes.
-PROTOS := protos/rerank/v1 protos/tei/v1
+# Our own contract, and what others publish.
+PROTOS := protos/rerank/v1 protos/tei/v1 protos/weaviate_api/v1
 PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc -Iprotos \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
 	--mypy_grpc_out=quiet:$(1) $(addsuffix /*.proto,$(PROTOS))
@@ -162,7 +162,7 @@ lock: $(READY) ## Pin the newest allowed dependencies, with hashes for every pla
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:bench -c requirements.txt \
 		-o benchmarks/requirements.txt
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:deploy -o deploy/checks/requirements.txt
-	@$(BIN)/uv pip compile $(LOCK) --extra embedded --extra local --extra shared --extra qdrant --extra jwt --extra certificates -c requirements.txt \
+	@$(BIN)/uv pip compile $(LOCK) --extra embedded --extra local --extra shared --extra qdrant --extra weaviate --extra jwt --extra certificates -c requirements.txt \
 		-o deploy/container/requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile $(LOCK) --group pyproject.toml:image -c requirements.txt \
 		-o deploy/container/requirements-build.txt

@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backends.local.threads",
         "backends.local.words.STOP_WORDS",
         "backends.posting",
-        "backends.transport.Transport",
+        "backends.transport",
         "backends.reading",
         "backends.billing",
         "backends.scorer.Payer",
@@ -161,6 +161,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ranking",
         "retrieval.embedders.DIALECTS",
         "retrieval.qdrant.place",
+        "retrieval.weaviate.place",
     },
     "logs": {"logs", "events", "observing", "settings.LogSettings"},
     "telemetry": {
@@ -252,13 +253,27 @@ MAY_IMPORT: dict[str, set[str]] = {
 """By part: the parts of the gateway that it may know."""
 
 HOMES: dict[str, set[str]] = {
-    "Stemmer": {"backends.local", "retrieval.qdrant"},
+    "Stemmer": {"backends.local", "retrieval.terms"},
     "aiohttp": {"backends.transport", "faces", "server", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval"},
     "certifi": {"backends.transport"},
     "cryptography": {"identity.certified"},
-    "google": {"rpc", "faces", "cli", "backends.dialects.tei_grpc"},
-    "grpc": {"rpc", "faces", "server", "cli", "backends.grpc", "retrieval.qdrant"},
+    "google": {
+        "rpc",
+        "faces",
+        "cli",
+        "backends.dialects.tei_grpc",
+        "retrieval.weaviate",
+    },
+    "grpc": {
+        "rpc",
+        "faces",
+        "server",
+        "cli",
+        "backends.grpc",
+        "retrieval.qdrant",
+        "retrieval.weaviate",
+    },
     "grpc_health": {"rpc", "server", "cli.health"},
     "grpc_reflection": {"rpc", "server"},
     "grpc_status": {"rpc"},
@@ -294,6 +309,7 @@ HOMES: dict[str, set[str]] = {
     "typer": {"cli"},
     "typing_extensions": {"faces"},
     "uvloop": {"cli"},
+    "weaviate_api": {"retrieval.weaviate"},
 }
 """By library: where in the gateway it may be imported."""
 

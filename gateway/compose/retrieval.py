@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.backends.transport import Pool
 from gateway.retrieval.errors import (
     AccessRefused,
     EngineSwitchedOff,
@@ -15,9 +16,10 @@ from gateway.retrieval.errors import (
 from gateway.retrieval.qdrant.place import locate
 from gateway.retrieval.refusing import RefusingRetriever
 from gateway.retrieval.retriever import Retriever
+from gateway.retrieval.weaviate.place import locate as places
 from gateway.settings import RetrievalSettings
 from gateway.settings.models import NO_ENGINE
-from gateway.settings.retrieval import QDRANT
+from gateway.settings.retrieval import QDRANT, WEAVIATE
 
 if TYPE_CHECKING:
     from gateway.retrieval.shared.retriever import OwnedRetriever
@@ -41,7 +43,7 @@ async def retriever(settings: RetrievalSettings, parts: AsyncExitStack) -> Retri
         return RefusingRetriever(EngineSwitchedOff(message))
     try:
         engine: Retriever
-        if settings.engine == QDRANT:
+        if settings.engine in _CLUSTERS:
             engine = await asyncio.to_thread(_distributed, settings)
         else:
             engine = _shared(settings)
@@ -60,6 +62,11 @@ def _distributed(settings: RetrievalSettings) -> Retriever:
     if settings.problem:
         message = f"retrieval: {settings.problem}"
         raise AccessRefused(message)
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    return _CLUSTERS[settings.engine](settings, key)
+
+
+def _qdrant(settings: RetrievalSettings, key: str) -> Retriever:
     try:
         from gateway.retrieval.qdrant.calls import Cluster
         from gateway.retrieval.qdrant.connecting import client
@@ -67,7 +74,6 @@ def _distributed(settings: RetrievalSettings) -> Retriever:
     except ImportError as error:
         message = f"{error.name} is missing: pip install 'rerank-gateway[qdrant]'"
         raise MissingEngine(message, extra="qdrant") from error
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
     longest_s = max(settings.timeout_s, settings.write_timeout_s)
     return QdrantRetriever(
         client(locate(settings.url), key=key, longest_s=longest_s),
@@ -82,6 +88,34 @@ def _distributed(settings: RetrievalSettings) -> Retriever:
             write_s=settings.write_timeout_s,
         ),
     )
+
+
+def _weaviate(settings: RetrievalSettings, key: str) -> Retriever:
+    try:
+        from gateway.retrieval.weaviate.calls import Cluster
+        from gateway.retrieval.weaviate.connecting import Node
+        from gateway.retrieval.weaviate.engine import WeaviateRetriever
+        from gateway.retrieval.weaviate.nodes import Nodes
+    except ImportError as error:
+        message = f"{error.name} is missing: pip install 'rerank-gateway[weaviate]'"
+        raise MissingEngine(message, extra="weaviate") from error
+    return WeaviateRetriever(
+        Nodes(
+            [Node(each) for each in places(settings.nodes, settings.grpc_urls)],
+            Pool(),
+            key=key,
+        ),
+        Cluster(
+            prefix=settings.prefix,
+            shard_number=settings.shard_number,
+            replication_factor=settings.replication_factor,
+            read_s=settings.timeout_s,
+            write_s=settings.write_timeout_s,
+        ),
+    )
+
+
+_CLUSTERS = {QDRANT: _qdrant, WEAVIATE: _weaviate}
 
 
 def _shared(settings: RetrievalSettings) -> "OwnedRetriever":

@@ -1,4 +1,4 @@
-"""Where collections are: in this process, or in a cluster of Qdrant."""
+"""Where collections are: in this process, or in a cluster of Qdrant or Weaviate."""
 
 from typing import Annotated, Literal
 
@@ -8,15 +8,16 @@ from gateway.settings.section import Count, Seconds, Section
 
 EMBEDDED = "embedded"
 QDRANT = "qdrant"
+WEAVIATE = "weaviate"
 """The engines."""
 
 
 class RetrievalSettings(Section):
     """Where documents are stored and found."""
 
-    engine: Literal["embedded", "qdrant", "none"] = "embedded"
-    """`embedded`: LanceDB in this process; `qdrant`: a cluster of Qdrant; `none`: Search
-    is not served."""
+    engine: Literal["embedded", "qdrant", "weaviate", "none"] = "embedded"
+    """`embedded`: LanceDB in this process; `qdrant`, `weaviate`: a cluster of that; `none`:
+    Search is not served."""
     timeout_s: Seconds = 5.0
     """How long finding candidates may take."""
     write_timeout_s: Seconds = 60.0
@@ -33,18 +34,25 @@ class RetrievalSettings(Section):
     """Embedded only: how long a superseded version is kept for searches that read it."""
 
     url: str = ""
-    """Qdrant only: http://HOST:PORT of one node, or of a name that leads to all of them;
-    https:// over TLS. The port is that of gRPC, 6334 where none is named."""
+    """Clusters only: http://HOST:PORT of one node, or of a name that leads to all of them;
+    https:// over TLS. The port of Qdrant is that of gRPC, 6334 where none is named; that of
+    Weaviate is the one of REST, such as 8080."""
+    urls: tuple[str, ...] = ()
+    """Weaviate only, instead of `url`: all of its nodes; where one fails another is asked."""
+    grpc_urls: tuple[str, ...] = ()
+    """Weaviate only: http://HOST:PORT of gRPC of each node, in the same order; https:// over
+    TLS. Unset: as the urls, at port 50051."""
     api_key_env: str = ""
-    """Qdrant only: name of the environment variable that holds the key."""
+    """Clusters only: name of the environment variable that holds the key."""
     api_key_file: str = ""
-    """Qdrant only: path of a file that holds the key."""
+    """Clusters only: path of a file that holds the key."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
-    """Qdrant only: begins the names of all collections there, where others have theirs."""
+    """Clusters only: begins the names of all collections there, where others have theirs; of
+    Weaviate with a capital letter, and without hyphens."""
     shard_number: Count | None = None
-    """Qdrant only: parts of a new collection; unset: as the cluster has it."""
+    """Clusters only: parts of a new collection; unset: as the cluster has it."""
     replication_factor: Count | None = None
-    """Qdrant only: copies of each part of a new collection; unset: likewise."""
+    """Clusters only: copies of each part of a new collection; unset: likewise."""
     write_consistency_factor: Count | None = None
     """Qdrant only: copies that must have a write before it is answered; unset: likewise."""
     read_consistency: Literal["majority", "quorum", "all"] | None = None
@@ -58,3 +66,8 @@ class RetrievalSettings(Section):
     """The key itself: read from its place, never from the configuration."""
     problem: str = ""
     """Why it cannot be asked although it is configured correctly."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The urls of a cluster, whichever way they are given."""
+        return self.urls or ((self.url,) if self.url else ())

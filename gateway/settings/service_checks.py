@@ -1,17 +1,24 @@
 """What can be wrong with the parts beside the backends: engine, embedder, shared memory."""
 
+import re
 from collections.abc import Iterator
 
 from gateway.backends.endpoint import locate
 from gateway.retrieval.embedders import DIALECTS as EMBEDDERS
 from gateway.retrieval.qdrant.place import locate as locate_qdrant
+from gateway.retrieval.weaviate.place import locate_grpc, locate_rest
 from gateway.settings.models import (
     LOCAL,
     NO_EMBEDDER,
     CacheSettings,
     EmbedderSettings,
 )
-from gateway.settings.retrieval import EMBEDDED, QDRANT, RetrievalSettings
+from gateway.settings.retrieval import (
+    EMBEDDED,
+    QDRANT,
+    WEAVIATE,
+    RetrievalSettings,
+)
 
 _EMBEDDER_HTTP_ONLY = (
     "url",
@@ -25,31 +32,46 @@ _EMBEDDER_HTTP_ONLY = (
     "propagate",
 )
 
-_OF_ENGINES = {
-    EMBEDDED: ("path", "vector_index_from", "tidy_every_s", "keep_versions_s"),
-    QDRANT: (
-        "url",
-        "api_key_env",
-        "api_key_file",
-        "prefix",
-        "shard_number",
-        "replication_factor",
-        "write_consistency_factor",
-        "read_consistency",
-        "mean_terms",
-    ),
+_ALL_CLUSTERS = (QDRANT, WEAVIATE)
+_ENGINES_OF = {
+    "path": (EMBEDDED,),
+    "vector_index_from": (EMBEDDED,),
+    "tidy_every_s": (EMBEDDED,),
+    "keep_versions_s": (EMBEDDED,),
+    "url": _ALL_CLUSTERS,
+    "urls": (WEAVIATE,),
+    "grpc_urls": (WEAVIATE,),
+    "api_key_env": _ALL_CLUSTERS,
+    "api_key_file": _ALL_CLUSTERS,
+    "prefix": _ALL_CLUSTERS,
+    "shard_number": _ALL_CLUSTERS,
+    "replication_factor": _ALL_CLUSTERS,
+    "write_consistency_factor": (QDRANT,),
+    "read_consistency": (QDRANT,),
+    "mean_terms": (QDRANT,),
 }
+"""By setting: the engines that know it."""
+
+_PREFIX = re.compile(r"([A-Z][A-Za-z0-9_]*)?")
 
 
 def retrieval_problems(retrieval: RetrievalSettings) -> Iterator[str]:
     """Name every problem of the engine, with its path."""
     path, given = "retrieval", retrieval.model_fields_set
-    for engine, keys in _OF_ENGINES.items():
-        for key in keys:
-            if key in given and retrieval.engine != engine:
-                yield f"{path}.{key}: only for the engine {engine}"
-    if retrieval.engine != QDRANT:
+    for key, engines in _ENGINES_OF.items():
+        if key in given and retrieval.engine not in engines:
+            yield f"{path}.{key}: only for the engine {' or '.join(engines)}"
+    if retrieval.engine not in _ALL_CLUSTERS:
         return
+    if retrieval.engine == QDRANT:
+        yield from _qdrant_problems(path, retrieval)
+    else:
+        yield from _weaviate_problems(path, retrieval)
+    if retrieval.api_key_env and retrieval.api_key_file:
+        yield f"{path}.api_key_file: the key is in api_key_env already"
+
+
+def _qdrant_problems(path: str, retrieval: RetrievalSettings) -> Iterator[str]:
     if not retrieval.url:
         yield f"{path}.url: is required, such as http://localhost:6334"
     else:
@@ -57,11 +79,32 @@ def retrieval_problems(retrieval: RetrievalSettings) -> Iterator[str]:
             locate_qdrant(retrieval.url)
         except ValueError as error:
             yield f"{path}.url: {error}"
-    if retrieval.api_key_env and retrieval.api_key_file:
-        yield f"{path}.api_key_file: the key is in api_key_env already"
     copies, needed = retrieval.replication_factor, retrieval.write_consistency_factor
     if copies and needed and needed > copies:
         yield f"{path}.write_consistency_factor: there are only {copies} copies"
+
+
+def _weaviate_problems(path: str, retrieval: RetrievalSettings) -> Iterator[str]:
+    if retrieval.url and retrieval.urls:
+        yield f"{path}.urls: there is a url already"
+    if not (retrieval.url or retrieval.urls):
+        yield f"{path}.url: is required, such as http://localhost:8080"
+    given = {f"{path}.url": retrieval.url} if retrieval.url else {}
+    for key in ("urls", "grpc_urls"):
+        urls = getattr(retrieval, key)
+        if len(set(urls)) < len(urls):
+            yield f"{path}.{key}: one of them is there twice"
+        given |= {f"{path}.{key}.{place}": url for place, url in enumerate(urls)}
+    for place, url in given.items():
+        try:
+            (locate_grpc if "grpc" in place else locate_rest)(url)
+        except ValueError as error:
+            yield f"{place}: {error}"
+    count = len(retrieval.nodes)
+    if retrieval.grpc_urls and len(retrieval.grpc_urls) != count:
+        yield f"{path}.grpc_urls: must be as many as there are nodes, {count}"
+    if not _PREFIX.fullmatch(retrieval.prefix):
+        yield f"{path}.prefix: must begin with a capital letter, and have no hyphen"
 
 
 def embedder_problems(embedder: EmbedderSettings) -> Iterator[str]:

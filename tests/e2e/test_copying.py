@@ -1,9 +1,10 @@
 """Collections move from the embedded engine to a cluster, and back, while they are in use."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,12 @@ from rerank.v1 import (
 from tests.e2e.running import running
 from tests.e2e.subprocesses import command
 from tests.support.qdrant_server import qdrant_server
+from tests.support.weaviate_server import (
+    Node,
+    one_weaviate,
+    settings_of,
+    some_prefix,
+)
 
 pytestmark = pytest.mark.real_time
 
@@ -87,24 +94,37 @@ class Both:
 
 
 @asynccontextmanager
-async def started(**retrieval: str) -> AsyncIterator[Gateway]:
+async def started(**retrieval: Any) -> AsyncIterator[Gateway]:
     settings = {"retrieval": retrieval, "embedder": {"dialect": "none"}}
     async with running(settings) as gateway:
         stub = document_service_pb2_grpc.DocumentServiceStub(gateway.channel)
         yield Gateway(gateway.address, stub)
 
 
-@pytest.fixture
-async def both(tmp_path: Path) -> AsyncIterator[Both]:
-    (tmp_path / "qdrant").mkdir()
-    async with (
-        qdrant_server(tmp_path / "qdrant") as server,
-        started(engine="embedded", path=str(tmp_path / "lance")) as embedded,
-        started(engine="qdrant", url=f"http://{server.address}") as cluster,
-    ):
+@pytest.fixture(params=["qdrant", "weaviate"])
+async def both(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Both]:
+    async with AsyncExitStack() as parts:
+        (tmp_path / "cluster").mkdir()
+        if request.param == "qdrant":
+            server = qdrant_server(tmp_path / "cluster")
+            address = (await parts.enter_async_context(server)).address
+            there = {"engine": "qdrant", "url": f"http://{address}"}
+        else:
+            node: Node = request.getfixturevalue("node")
+            there = settings_of([node], prefix=some_prefix())
+        embedded, cluster = [
+            await parts.enter_async_context(started(**each))
+            for each in ({"engine": "embedded", "path": str(tmp_path / "lance")}, there)
+        ]
         await embedded.create()
         await embedded.store(*map(document, range(COUNT)))
         yield Both(embedded, cluster)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with one_weaviate(tmp_path_factory.mktemp("weaviate")) as found:
+        yield found
 
 
 @pytest.fixture

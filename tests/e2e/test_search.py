@@ -22,6 +22,7 @@ from tests.e2e.running import Running, running
 from tests.e2e.subprocesses import ROOT
 from tests.support.qdrant_server import qdrant_server
 from tests.support.random_searches import order_explained
+from tests.support.weaviate_server import one_weaviate, settings_of
 from tests.support.wire import (
     PATIENCE_S,
     Caller,
@@ -75,16 +76,19 @@ def abstracts() -> list[document_pb2.Document]:
     return read[:COUNT]
 
 
-@pytest.fixture(scope="module", params=["embedded", "qdrant"])
+@pytest.fixture(scope="module", params=["embedded", "qdrant", "weaviate"])
 async def gateway(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("store")
     async with AsyncExitStack() as parts:
-        retrieval = {"engine": "embedded", "path": str(folder)}
+        retrieval: dict[str, Any] = {"engine": "embedded", "path": str(folder)}
         if request.param == "qdrant":
             server = await parts.enter_async_context(qdrant_server(folder))
             retrieval = {"engine": "qdrant", "url": f"http://{server.address}"}
+        if request.param == "weaviate":
+            node = parts.enter_context(one_weaviate(folder))
+            retrieval = settings_of([node])
         yield await parts.enter_async_context(running({"retrieval": retrieval}))
 
 

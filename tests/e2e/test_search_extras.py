@@ -55,6 +55,24 @@ async def test_without_the_extra_rerank_is_served_and_search_says_what_to_instal
         assert "pip install 'rerank-gateway[embedded]'" in said
 
 
+async def test_the_extra_of_a_cluster_is_named_too(tmp_path: Path) -> None:
+    environ = {
+        **_lacking(["Stemmer"], tmp_path),
+        "RERANK_GATEWAY__RETRIEVAL__ENGINE": "weaviate",
+        "RERANK_GATEWAY__RETRIEVAL__URL": "http://127.0.0.1:1",
+    }
+    del environ["RERANK_GATEWAY__RETRIEVAL__PATH"]
+    async with (
+        serving(environ=environ) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await calling(channel).find(Search(query="x"))
+        assert refused(raised.value).metadata["missing"] == "weaviate"
+        said = raised.value.details() or ""
+        assert "pip install 'rerank-gateway[weaviate]'" in said
+
+
 _MODULES = {"huggingface-hub": "huggingface_hub", "pystemmer": "Stemmer"}
 
 

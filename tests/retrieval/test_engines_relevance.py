@@ -15,10 +15,12 @@ import pytest
 
 from gateway.ranking.candidates import Weights, by_rrf
 from gateway.retrieval.lance.engine import LanceRetriever
-from gateway.retrieval.qdrant.terms import term_counts
 from gateway.retrieval.retriever import Document, Leg, Query, Retriever
+from gateway.retrieval.terms import term_counts
 from tests.retrieval.qdrants import reached
+from tests.retrieval.weaviates import reached as reached_weaviate
 from tests.support.qdrant_server import qdrant_server
+from tests.support.weaviate_server import one_weaviate
 
 pytestmark = pytest.mark.real_time
 
@@ -26,6 +28,7 @@ _SCIFACT = Path(__file__).parents[2] / "benchmarks" / "relevance" / "scifact"
 _DIMENSION = 128
 _ALIKE = 0.02
 
+Collection = tuple[list[Document], dict[str, str], dict[str, set[str]]]
 Opens = Callable[[Path], AbstractAsyncContextManager[Retriever]]
 
 
@@ -46,9 +49,16 @@ async def embedded(folder: Path) -> AsyncIterator[Retriever]:
 
 
 @asynccontextmanager
-async def distributed(folder: Path) -> AsyncIterator[Retriever]:
+async def qdrant(folder: Path) -> AsyncIterator[Retriever]:
     async with qdrant_server(folder) as server, reached(server.address) as engine:
         yield engine
+
+
+@asynccontextmanager
+async def weaviate(folder: Path) -> AsyncIterator[Retriever]:
+    with one_weaviate(folder) as node:
+        async with reached_weaviate([node]) as engine:
+            yield engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +69,40 @@ class Measured:
     hybrid: float
 
 
-async def test_engines_find_alike(tmp_path: Path) -> None:
-    documents, claims, judged = read()
-    found = {}
-    for opens in (embedded, distributed):
-        folder = tmp_path / opens.__name__
-        folder.mkdir()
-        async with opens(folder) as engine:
-            await store(engine, documents)
-            found[opens.__name__] = await measured(engine, claims, judged)
-    one, other = found["embedded"], found["distributed"]
+@pytest.fixture(scope="module")
+def collection() -> Collection:
+    return read()
+
+
+@pytest.fixture(scope="module")
+def of_the_embedded(
+    collection: Collection, tmp_path_factory: pytest.TempPathFactory
+) -> Measured:
+    return asyncio.run(found_by(embedded, tmp_path_factory.mktemp("lance"), collection))
+
+
+@pytest.mark.parametrize("opens", [qdrant, weaviate])
+def test_engines_find_alike(
+    tmp_path: Path, collection: Collection, of_the_embedded: Measured, opens: Opens
+) -> None:
+    one = of_the_embedded
+    other = asyncio.run(found_by(opens, tmp_path, collection))
     # bm25s, with the same stemmer, reaches 0.679; without stemming it is 0.657.
-    assert min(one.fulltext, other.fulltext) > 0.67, found
-    assert abs(one.fulltext - other.fulltext) < _ALIKE, found
-    assert abs(one.hybrid - other.hybrid) < _ALIKE, found
+    assert min(one.fulltext, other.fulltext) > 0.67, (one, other)
+    assert abs(one.fulltext - other.fulltext) < _ALIKE, (one, other)
+    assert abs(one.hybrid - other.hybrid) < _ALIKE, (one, other)
     # That both legs count is seen from the other figure.
     assert one.hybrid != one.fulltext
 
 
-def read() -> tuple[list[Document], dict[str, str], dict[str, set[str]]]:
+async def found_by(opens: Opens, folder: Path, collection: Collection) -> Measured:
+    documents, claims, judged = collection
+    async with opens(folder) as engine:
+        await store(engine, documents)
+        return await measured(engine, claims, judged)
+
+
+def read() -> Collection:
     judged: dict[str, set[str]] = {}
     for line in (_SCIFACT / "qrels.tsv").read_text().splitlines()[1:]:
         query, name, relevance = line.split("\t")

@@ -8,42 +8,16 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.retrieval.filter import Filter, Range, Value, matches
-from gateway.retrieval.qdrant import ordering
-from gateway.retrieval.retriever import Document, Retriever
-from tests.retrieval.contract import ask, ids, pointing
-from tests.retrieval.filters import FIELDS, documents, filters
+from gateway.retrieval import ordering
+from gateway.retrieval.filter import Filter, Range, Value
+from tests.retrieval.comparing import compare
+from tests.retrieval.filters import documents, filters
 from tests.retrieval.qdrants import in_memory, reached
 from tests.support.qdrant_server import qdrant_server
 
 pytestmark = pytest.mark.real_time
 
 _DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
-
-
-async def compare(
-    engine: Retriever, stored: list[dict[str, Value]], asked: list[Filter]
-) -> None:
-    await engine.create_collection(
-        "books", fields=FIELDS, dimension=4, embedder="model-a"
-    )
-    named = {f"d{place}": values for place, values in enumerate(stored)}
-    await engine.upsert(
-        "books",
-        [
-            Document(name, "", "x", pointing("a"), values=values)
-            for name, values in named.items()
-        ],
-        embedder="",
-    )
-    back = await engine.get("books", list(named), with_vectors=False)
-    assert {each.id: each.values for each in back} == named
-    for each in asked:
-        found = await ask(engine, "x", to="a", where=each, candidates=99)
-        wanted = sorted(name for name in named if matches(each, named[name]))
-        assert sorted(ids(found.bm25)) == wanted, each
-        assert sorted(ids(found.vector)) == wanted, each
-    await engine.delete_collection("books")
 
 
 @given(st.data())

@@ -27,6 +27,10 @@ def with_qdrant(**settings: Any) -> dict[str, Any]:
     return with_retrieval(engine="qdrant", **{"url": "http://a", **settings})
 
 
+def with_weaviate(**settings: Any) -> dict[str, Any]:
+    return with_retrieval(engine="weaviate", **settings)
+
+
 def test_without_any_configuration_collections_are_embedded() -> None:
     settings = load(environ={"HOME": "/home/ada"})
     assert settings.retrieval.engine == "embedded"
@@ -118,7 +122,7 @@ def test_a_command_that_only_reranks_needs_no_collections() -> None:
         (with_qdrant(path="x"), "retrieval.path: only for the engine embedded"),
         (
             with_retrieval(shard_number=2),
-            "retrieval.shard_number: only for the engine qdrant",
+            "retrieval.shard_number: only for the engine qdrant or weaviate",
         ),
         (
             with_qdrant(api_key_env="A", api_key_file="b"),
@@ -130,6 +134,46 @@ def test_a_command_that_only_reranks_needs_no_collections() -> None:
         ),
         (with_qdrant(read_consistency="most"), "retrieval.read_consistency"),
         (with_qdrant(prefix="a/b"), "retrieval.prefix: "),
+        (
+            with_qdrant(urls=["http://b"]),
+            "retrieval.urls: only for the engine weaviate",
+        ),
+        (
+            with_weaviate(),
+            "retrieval.url: is required, such as http://localhost:8080",
+        ),
+        (
+            with_weaviate(url="http://a", urls=["http://b"]),
+            "retrieval.urls: there is a url already",
+        ),
+        (
+            with_weaviate(urls=["http://a", "http://a"]),
+            "retrieval.urls: one of them is there twice",
+        ),
+        (
+            with_weaviate(urls=["http://a", "grpc://b"]),
+            "retrieval.urls.1: must be a url such as http://localhost:8080",
+        ),
+        (
+            with_weaviate(url="http://a", grpc_urls=["http://a:1/b"]),
+            "retrieval.grpc_urls.0: must have no path",
+        ),
+        (
+            with_weaviate(urls=["http://a", "http://b"], grpc_urls=["http://a:1"]),
+            "retrieval.grpc_urls: must be as many as there are nodes, 2",
+        ),
+        (
+            with_weaviate(url="http://a", prefix="search-"),
+            "retrieval.prefix: must begin with a capital letter",
+        ),
+        (
+            with_weaviate(url="http://a", mean_terms=50),
+            "retrieval.mean_terms: only for the engine qdrant",
+        ),
+        (
+            with_weaviate(url="http://a", api_key_env="A", api_key_file="b"),
+            "retrieval.api_key_file: the key is in api_key_env already",
+        ),
         (with_qdrant(api_key="k"), "retrieval.api_key: there is no such setting"),
         ({"retrieval": {"paht": "x"}}, "retrieval.paht: there is no such setting"),
         ({"routes": {"default": {"fusion": "sum"}}}, "routes.default.fusion: "),

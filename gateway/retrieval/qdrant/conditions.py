@@ -5,6 +5,7 @@ from datetime import datetime
 
 from qdrant_client import models
 
+from gateway.retrieval import ordering
 from gateway.retrieval.filter import (
     And,
     Equals,
@@ -18,7 +19,6 @@ from gateway.retrieval.filter import (
     Value,
     in_doubles,
 )
-from gateway.retrieval.qdrant import ordering
 
 VALUES = "fields"
 """Where a point has the values of a document's fields, by their names."""

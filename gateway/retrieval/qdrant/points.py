@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from gateway.retrieval import ordering
 from gateway.retrieval.filter import Field, FieldType, Value
-from gateway.retrieval.qdrant import ordering
 from gateway.retrieval.qdrant.conditions import ORDER, VALUES
 from gateway.retrieval.qdrant.layout import Layout
 from gateway.retrieval.qdrant.terms import weighed

@@ -1,8 +1,9 @@
 """Values as short lists of whole numbers that compare as the values do.
 
-Qdrant compares ranges in double precision, has none of strings, and rounds the last digit
-of the doubles that it stores. Each number of a list is exact there, so that one list comes
-before another exactly if its value does.
+Distributed engines have their numbers in doubles: Qdrant compares ranges in double
+precision, has none of strings, and rounds the last digit of the doubles that it stores;
+what is sent to Weaviate is JSON. Each number of a list is exact there, so that one list
+comes before another exactly if its value does.
 """
 
 import struct
@@ -36,6 +37,12 @@ def of_text(text: str) -> list[int]:
 def of_whole(value: int) -> list[int]:
     """Give those of a number of 64 bits."""
     return _halves(value + _SIGN)
+
+
+def whole(numbers: Sequence[int]) -> int:
+    """Give the number back: the opposite of `of_whole`."""
+    high, low = numbers
+    return high * _HALF + low - _SIGN
 
 
 def of_double(value: float) -> list[int]:

@@ -1,0 +1,1 @@
+"""Another distributed engine: collections in a cluster of Weaviate, over gRPC and REST."""
