@@ -46,8 +46,8 @@ run: $(READY) ## Serve on 127.0.0.1:50051 until Ctrl-C.
 	@$(BIN)/rerank-gateway serve
 
 .PHONY: test
-test: $(READY) ## Run all tests.
-	@$(BIN)/python -m pytest
+test: $(READY) ## Run all tests, of two files at a time.
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: test-backends
 test-backends: $(READY) ## Run the tests against real servers named in LLAMA_SERVER_URL, INFINITY_URL, TEI_URL, VLLM_URL.

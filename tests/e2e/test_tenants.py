@@ -258,7 +258,7 @@ async def test_a_ledger_that_cannot_be_opened_is_no_start(tmp_path: Path) -> Non
         "tenants.acme.daily_calls: there is no such setting\n",
     )
     started = await command(
-        "serve",
+        *("serve", "--address", "127.0.0.1:0"),
         environ={
             "RERANK_GATEWAY__LEDGER__PATH": str(tmp_path / "ledger.sqlite"),
             "RERANK_GATEWAY__TENANTS__ACME__REQUESTS_PER_S": "1",
