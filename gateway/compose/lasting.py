@@ -7,7 +7,7 @@ from gateway.compose.built import Built
 from gateway.compose.memories import Memories
 from gateway.compose.stack import Surroundings
 from gateway.departures import Departures
-from gateway.events import CircuitChanged, Emit, Event
+from gateway.events import CircuitChanged, CircuitState, Emit, Event
 from gateway.identity.entrance import Entrance
 from gateway.inspecting import Watch
 from gateway.reloading.shelf import Shelf
@@ -22,17 +22,35 @@ class Voice:
     """Tells what a backend's layers tell, but of circuits only while it serves.
 
     Calls that began before a reload may open the circuit of a backend that is another one
-    by now, under the same name.
+    by now, under the same name. Where it serves again, it tells how its circuits are.
     """
 
     def __init__(self, tell: Emit) -> None:
         self._tell = tell
-        self.serves = True
+        self._serves = True
+        self._circuits: dict[str, CircuitChanged] = {}
+        """By server: what was to be told last."""
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
-        if self.serves or not isinstance(event, CircuitChanged):
-            self._tell(event)
+        if isinstance(event, CircuitChanged):
+            self._circuits[event.backend] = event
+            if not self._serves:
+                return
+        self._tell(event)
+
+    def fall_silent(self) -> None:
+        """Tell of no circuit any more."""
+        self._serves = False
+
+    def speak_again(self) -> None:
+        """Tell of circuits, and first of those that are not closed; nothing if it does."""
+        if self._serves:
+            return
+        self._serves = True
+        for each in self._circuits.values():
+            if each.state is not CircuitState.CLOSED:
+                self._tell(each)
 
 
 @dataclass(frozen=True, slots=True)

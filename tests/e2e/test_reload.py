@@ -105,6 +105,31 @@ async def test_a_backend_of_the_same_name_is_another_one(
         assert not (await of.rerank()).fallback_triggered
 
 
+async def test_what_comes_back_while_a_call_has_it_is_shown_as_it_is(
+    first: Vendor, second: Vendor
+) -> None:
+    first.play = reply(500, b"{}")
+    broken = configuration(
+        {"one": backend(first.url, failures_in_a_row=1, cooldown_s=600)}
+    )
+    async with scene(broken) as of:
+        stream = of.stub.RerankBatch(timeout=PATIENCE_S)
+        await stream.write(
+            rerank_service_pb2.RerankBatchRequest(
+                request_id="a", request=rerank_request(3)
+            )
+        )
+        await stream.read()
+        await of.reload(configuration({"one": backend(second.url)}))
+        await of.reload(broken)
+        # The stream has had it all the time, and so its circuit is as it was.
+        assert (await of.rerank()).execution.fallback_reason == (
+            execution_pb2.FALLBACK_REASON_CIRCUIT_OPEN
+        )
+        assert (await of.backends())["one"].circuit == backend_pb2.CIRCUIT_STATE_OPEN
+        stream.cancel()
+
+
 # What stays
 
 
