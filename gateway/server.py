@@ -33,7 +33,7 @@ from gateway.rpc.guard import Guard
 from gateway.rpc.health import Health
 from gateway.rpc.identifying import Identifying
 from gateway.rpc.in_process import InProcess
-from gateway.rpc.reflection import enable_reflection
+from gateway.rpc.reflection import enable_reflection, methods_of
 from gateway.rpc.secured import server_credentials
 from gateway.rpc.shedding import Shedding
 from gateway.settings import HttpSettings, ServerSettings
@@ -98,6 +98,7 @@ class Server:
         self._shares_port = siblings.count > 1
         self._lag = LoopLag()
         self._watching = AsyncExitStack()
+        self._services = (*_SERVICES, *(tei_service.SERVICES if settings.tei else ()))
         self.room = Shedding(
             max_calls=settings.max_calls,
             max_lag_s=settings.max_lag_s,
@@ -108,6 +109,7 @@ class Server:
         self._calls = Calls(
             observer=observer,
             emit=emit,
+            methods=methods_of(self._services),
             exempt=_NEVER_WATCHED,
             allow_debug=settings.allow_debug,
         )
@@ -139,7 +141,6 @@ class Server:
         self._http: Listener | None = None
         self.http_address = http.address
         """HOST:PORT of the HTTP faces, once started with the port that was taken."""
-        self._services = (*_SERVICES, *(tei_service.SERVICES if settings.tei else ()))
         self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         enable_reflection((*self._services, health.SERVICE), self._server)

@@ -137,10 +137,9 @@ async def _serve(start: "Start", parent: socket.socket, noted: Emit) -> int:
 
 async def _follow(following: "Following", newest: str) -> bool:
     """Serve with other settings; false: they cannot be served."""
-    if problems := await following.prepare(newest):
+    if problems := await following.follow(newest):
         _log.error("the newest configuration cannot be served: %s", "; ".join(problems))
         return False
-    await following.apply()
     return True
 
 

@@ -91,7 +91,7 @@ async def gateway(
                 secure=door.metrics.context() if door.metrics else None,
             )
         )
-        tell = each_of(watch, emit, *told.listeners)
+        tell = each_of(emit, *told.listeners)
         lasting = Lasting(
             told=told,
             tell=tell,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.concurrency import in_the_background
@@ -85,40 +86,85 @@ async def _keys(settings: Settings, parts: AsyncExitStack) -> tuple[Identify, Pr
     identity = settings.identity
     paths = [Path(identity.keys_file)] if identity.keys_file else []
     seen = stamps(paths)
+    keys = _Keys(settings, await _read(settings))
+    if paths:
+        every_s = identity.look_every_s
+        looking = whenever_changed(paths, seen, keys.again, every_s=every_s)
+        await parts.enter_async_context(in_the_background(looking))
+    return keys.ring.identify, keys.prepare
 
-    async def read(wanted: Settings) -> list[Key]:
-        return _known(
-            await asyncio.to_thread(read_keys, wanted.identity, wanted.routes)
-        )
 
-    ring = KeyRing(await read(settings))
+@dataclass(slots=True, eq=False)
+class _Ready:
+    """Keys that are known as soon as another configuration is in place."""
 
-    async def prepare(wanted: Settings) -> Change:
-        try:
-            known = await read(wanted)
-        except WrongKeysError as error:
-            raise CannotChange(error.problems) from error
+    settings: Settings
+    known: list[Key]
+
+
+class _Keys:
+    """The keys by the configuration that serves, and by one that is ready to.
+
+    Their file is read for both when it is replaced: a key that was taken out of it must not
+    come back with a configuration that was a while on its way.
+
+    Args:
+        settings: What serves.
+        known: The keys.
+
+    """
+
+    def __init__(self, settings: Settings, known: list[Key]) -> None:
+        self.ring = KeyRing(known)
+        self._settings = settings
+        self._ready: _Ready | None = None
+        self._turn = asyncio.Lock()
+
+    async def prepare(self, wanted: Settings) -> Change:
+        """Read the keys of another configuration."""
+        async with self._turn:
+            try:
+                ready = self._ready = _Ready(wanted, await _read(wanted))
+            except WrongKeysError as error:
+                raise CannotChange(error.problems) from error
 
         def apply() -> None:
-            nonlocal settings
-            settings = wanted
-            ring.replace(known)
+            self._settings, self._ready = wanted, None
+            self.ring.replace(ready.known)
 
-        return at_once(apply)
+        async def discard() -> None:
+            self._ready = None
 
-    async def again() -> bool:
-        try:
-            ring.replace(await read(settings))
-        except WrongKeysError as error:
-            _log.error("the new keys are not used: %s", "; ".join(error.problems))
-            return False
-        _log.info("the keys were replaced by those in %s", identity.keys_file)
+        return Change(apply, discard)
+
+    async def again(self) -> bool:
+        """Read the file, which was replaced; false: it cannot be used."""
+        async with self._turn:
+            try:
+                await self._read_again()
+            except WrongKeysError as error:
+                _log.error("the new keys are not used: %s", "; ".join(error.problems))
+                return False
+        file = self._settings.identity.keys_file
+        _log.info("the keys were replaced by those in %s", file)
         return True
 
-    if paths:
-        looking = whenever_changed(paths, seen, again, every_s=identity.look_every_s)
-        await parts.enter_async_context(in_the_background(looking))
-    return ring.identify, prepare
+    async def _read_again(self) -> None:
+        while True:
+            serving, ready = self._settings, self._ready
+            known = await _read(serving)
+            following = await _read(ready.settings) if ready else []
+            # Nobody waits to be put in place: that may have happened meanwhile.
+            if serving is self._settings and ready is self._ready:
+                break
+        self.ring.replace(known)
+        if ready:
+            ready.known = following
+
+
+async def _read(settings: Settings) -> list[Key]:
+    keys = await asyncio.to_thread(read_keys, settings.identity, settings.routes)
+    return _known(keys)
 
 
 def _known(keys: Mapping[str, KeySettings]) -> list[Key]:

@@ -7,7 +7,7 @@ from gateway.compose.built import Built
 from gateway.compose.memories import Memories
 from gateway.compose.stack import Surroundings
 from gateway.departures import Departures
-from gateway.events import CircuitChanged, Emit, Event
+from gateway.events import CircuitChanged, CircuitState, Emit, Event
 from gateway.identity.entrance import Entrance
 from gateway.inspecting import Watch
 from gateway.reloading.shelf import Shelf
@@ -19,20 +19,48 @@ from gateway.tenants.metering import Metering
 
 
 class Voice:
-    """Tells what a backend's layers tell, but of circuits only while it serves.
+    """Tells what a backend's layers tell, but of how it is only while it serves.
 
-    Calls that began before a reload may open the circuit of a backend that is another one
-    by now, under the same name.
+    Calls that began before a reload may fail, or open the circuit, of a backend that is
+    another one by now, under the same name. Where it serves again, it tells how its circuits
+    are.
+
+    Args:
+        tell: Told all but that.
+        watch: Notes how backends are.
+
     """
 
-    def __init__(self, tell: Emit) -> None:
+    def __init__(self, tell: Emit, watch: Emit) -> None:
         self._tell = tell
-        self.serves = True
+        self._watch = watch
+        self._serves = True
+        self._circuits: dict[str, CircuitChanged] = {}
+        """By server: what was to be told last."""
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
-        if self.serves or not isinstance(event, CircuitChanged):
-            self._tell(event)
+        if isinstance(event, CircuitChanged):
+            self._circuits[event.backend] = event
+            if not self._serves:
+                return
+        if self._serves:
+            self._watch(event)
+        self._tell(event)
+
+    def fall_silent(self) -> None:
+        """Tell of no circuit any more."""
+        self._serves = False
+
+    def speak_again(self) -> None:
+        """Tell of circuits, and first of those that are not closed; nothing if it does."""
+        if self._serves:
+            return
+        self._serves = True
+        for each in self._circuits.values():
+            if each.state is not CircuitState.CLOSED:
+                self._watch(each)
+                self._tell(each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +78,7 @@ class Lasting:
     told: Running
     tell: Emit
     watch: Watch
+    """How backends are, as their own voices tell."""
     entrance: Entrance
     retriever: Retriever
     metering: Metering | None
@@ -76,5 +105,5 @@ class Lasting:
 
     def speaking(self, around: Surroundings) -> tuple[Voice, Surroundings]:
         """Give one backend a voice of its own."""
-        voice = Voice(self.tell)
+        voice = Voice(self.tell, self.watch)
         return voice, replace(around, emit=voice)

@@ -64,6 +64,9 @@ class Changing:
         gone = [each for each in before.backends.values() if id(each) not in kept]
         forget(self._lasting, gone)
         expect(self._lasting, following, known=before.backends.values())
+        for part in following.backends.values():
+            # Gone before, and kept until now by a call that had it still.
+            part.voice.speak_again()
         self._show_memory()
         following.announce()
 
@@ -109,7 +112,7 @@ def forget(lasting: Lasting, gone: Iterable[Part]) -> None:
     nothing about it.
     """
     for part in gone:
-        part.voice.serves = False
+        part.voice.fall_silent()
         configured = part.built.configured
         for name in {configured.name, *configured.replicas}:
             lasting.watch.forget(name)

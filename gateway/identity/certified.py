@@ -20,6 +20,14 @@ _PEM: Final = b"-----BEGIN"
 # One is read once for all calls of its connections, which takes 50 µs or so.
 _MOST_READ: Final = 1024
 
+# Whoever is let in by TLS may show any that its authority signs.
+_UNREADABLE: Final = (
+    ValueError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
 Kind = Literal["uri", "dns", "common_name"]
 
 
@@ -84,7 +92,7 @@ def _read(certificate: bytes) -> _Read:
     try:
         read = load(certificate)
         names = [*_alternative(read), *_common(read)]
-    except ValueError:  # OpenSSL took it for one, and this library does not
+    except _UNREADABLE:  # OpenSSL took it for one, and this library does not
         return _NOTHING
     return _Read(frozenset(names), read.not_valid_after_utc.timestamp())
 

@@ -44,6 +44,8 @@ class Calls(ServerInterceptor):
     Args:
         observer: Watches each call.
         emit: Told how each call ended.
+        methods: All that there are, `package.Service/Method`: another name is the caller's,
+            and could be anything.
         exempt: Services whose calls are not watched: they are made by machines, every few
             seconds or without end.
         allow_debug: Whether a caller may ask to be told how its answer came about.
@@ -55,11 +57,13 @@ class Calls(ServerInterceptor):
         *,
         observer: Observer,
         emit: Emit,
+        methods: frozenset[str],
         exempt: frozenset[str],
         allow_debug: bool,
     ) -> None:
         self._observer = observer
         self._emit = emit
+        self._methods = methods
         self._exempt = exempt
         self.allow_debug = allow_debug
         """Whether a caller may ask; may be changed at any time."""
@@ -76,12 +80,14 @@ class Calls(ServerInterceptor):
             return await continuation(handler_call_details)
         handler = await continuation(handler_call_details)
         began = _now()
+        if method not in self._methods:
+            # Also where the call is refused before anybody looks for it.
+            method = _NO_SUCH_METHOD
         if handler is None:
-            # gRPC answers without asking us any more. The name is the caller's, and
-            # could be anything.
-            with self._observer.call(Call(_NO_SUCH_METHOD, metadata)) as watching:
+            # gRPC answers without asking us any more.
+            with self._observer.call(Call(method, metadata)) as watching:
                 watching.ended(CallEnd("UNIMPLEMENTED", 0.0))
-            self._emit(call_ended(_NO_SUCH_METHOD, "UNIMPLEMENTED", 0.0))
+            self._emit(call_ended(method, "UNIMPLEMENTED", 0.0))
             return None
         debug = self.allow_debug and asks_for_debug(metadata)
         details = handler_call_details

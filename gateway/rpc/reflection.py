@@ -22,6 +22,16 @@ def enable_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:
     )
 
 
+def methods_of(services: Sequence[str]) -> frozenset[str]:
+    """Name all that can be called of some services, `package.Service/Method`."""
+    pool = Default()
+    return frozenset(
+        f"{service}/{method.name}"
+        for service in services
+        for method in pool.FindServiceByName(service).methods
+    )
+
+
 class _Symbols:
     """The known symbols, and the methods of services among them.
 

@@ -12,6 +12,8 @@ from gateway.tenants.tenants import Over, Tenants
 
 # What is lacking by a rounding alone would be waited for without end.
 _LEAST_S = 0.001
+# So soon who waits notices other limits.
+_MOST_S = 1.0
 
 _counted: ContextVar[bool] = ContextVar("counted", default=False)
 """Whether the request that is served here was counted before it came to be reranked."""
@@ -62,7 +64,7 @@ class Requests:
         """Wait until one more may follow in a call that was counted before."""
         tenant = caller.get().tenant
         while over := self._tenants.over(tenant, running=False, now=_now()):  # noqa: ASYNC110 - it is known when there will be more
-            await asyncio.sleep(max(over.again_s, _LEAST_S))
+            await asyncio.sleep(min(max(over.again_s, _LEAST_S), _MOST_S))
         self._tenants.begin(tenant, running=False, now=_now())
 
     def over(self, *, documents: int = 0) -> Over | None:

@@ -42,10 +42,11 @@ class Held:
 
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
+        self.fails = False
 
     async def __call__(self, exchange: Exchange) -> None:
         await self.may_answer.wait()
-        await _PLAY(exchange)
+        await (reply(500, b"{}") if self.fails else _PLAY)(exchange)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -103,6 +104,48 @@ async def test_a_backend_of_the_same_name_is_another_one(
         assert listed.circuit == backend_pb2.CIRCUIT_STATE_CLOSED
         assert not listed.HasField("last_failure_time")
         assert not (await of.rerank()).fallback_triggered
+
+
+async def test_what_fails_of_the_one_before_is_not_held_against_it(
+    first: Vendor, second: Vendor
+) -> None:
+    first.play = held = Held()
+    async with scene(configuration({"one": backend(first.url)})) as of:
+        under_way = asyncio.create_task(of.rerank())
+        await first.until(lambda: bool(first.received))
+        await of.reload(configuration({"one": backend(second.url)}))
+        await of.rerank("another question")
+        held.fails = True
+        held.may_answer.set()
+        assert (await under_way).fallback_triggered
+        listed = (await of.backends())["one"]
+        assert listed.state == backend_pb2.BACKEND_STATE_READY
+        assert not listed.HasField("last_failure_time")
+
+
+async def test_what_comes_back_while_a_call_has_it_is_shown_as_it_is(
+    first: Vendor, second: Vendor
+) -> None:
+    first.play = reply(500, b"{}")
+    broken = configuration(
+        {"one": backend(first.url, failures_in_a_row=1, cooldown_s=600)}
+    )
+    async with scene(broken) as of:
+        stream = of.stub.RerankBatch(timeout=PATIENCE_S)
+        await stream.write(
+            rerank_service_pb2.RerankBatchRequest(
+                request_id="a", request=rerank_request(3)
+            )
+        )
+        await stream.read()
+        await of.reload(configuration({"one": backend(second.url)}))
+        await of.reload(broken)
+        # The stream has had it all the time, and so its circuit is as it was.
+        assert (await of.rerank()).execution.fallback_reason == (
+            execution_pb2.FALLBACK_REASON_CIRCUIT_OPEN
+        )
+        assert (await of.backends())["one"].circuit == backend_pb2.CIRCUIT_STATE_OPEN
+        stream.cancel()
 
 
 # What stays

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +94,29 @@ async def test_what_fits_several_is_nobodys(tmp_path: Path) -> None:
     assert await whose(pem(tmp_path, alternative=both)) is None
     assert await whose(pem(tmp_path, "shop", "shop")) is None
     assert await whose(pem(tmp_path, "shop", "other")) is None
+
+
+@pytest.mark.parametrize("kind", ["a3", "a5"])
+async def test_names_that_nobody_reads_are_nobodys(kind: str) -> None:
+    # X.400 addresses and names of EDI parties, which an authority may well sign.
+    names = x509.UnrecognizedExtension(
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex(f"3002{kind}00")
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    common = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(common)
+        .issuer_name(common)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    assert await whose(certificate.public_bytes(serialization.Encoding.PEM)) is None
 
 
 async def test_one_past_its_end_is_none_on_whatever_connection(tmp_path: Path) -> None:

@@ -119,6 +119,20 @@ async def test_several_of_them_share_the_rate() -> None:
     assert now() - began == pytest.approx(1.0, abs=0.02)
 
 
+async def test_who_waits_notices_other_limits() -> None:
+    tenants = Tenants({"acme": Limits(requests=Rate(0.001, 1))})
+    told: list[Event] = []
+    counting = Requests(tenants, told.append)
+    with by("acme"), counting.one():
+        began = now()
+        waiting = asyncio.create_task(counting.another())
+        await asyncio.sleep(0.5)
+        # As a reload does; the wait would have been a quarter of an hour.
+        tenants.limit({"acme": Limits(requests=Rate(100, 1))})
+        await waiting
+        assert now() - began < 2.0
+
+
 async def test_without_limits_nothing_waits() -> None:
     counting = requests(Limits())
     with by("acme"), counting.one():

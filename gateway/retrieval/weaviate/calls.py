@@ -10,7 +10,7 @@ from gateway.retrieval.layout import Layout
 from gateway.retrieval.weaviate.conditions import any_of
 from gateway.retrieval.weaviate.connecting import Node
 from gateway.retrieval.weaviate.consistency import Copies
-from gateway.retrieval.weaviate.failing import refused, refused_objects
+from gateway.retrieval.weaviate.failing import refused, refused_objects, said
 from gateway.retrieval.weaviate.layout import (
     DENSE,
     ID,
@@ -65,11 +65,11 @@ class Calls:
 
     async def names(self) -> list[str]:
         """Name all collections of ours, by name ascending."""
-        found = await self._schema("the cluster", "GET", "/v1/schema", read=True)
-        said = json.loads(found.body or b"{}").get("classes") or []
+        what = "the cluster"
+        found = said(what, await self._schema(what, "GET", "/v1/schema", read=True))
         names = (
             name_of(each["class"], self._cluster.prefix)
-            for each in said
+            for each in found.get("classes") or []
             if layout_of(each) is not None
         )
         return sorted(each for each in names if each is not None)
@@ -110,7 +110,7 @@ class Calls:
             if anew is isinstance(error, UnknownCollection):
                 raise
             reply = await self._schema(name, "GET", path, read=anew)
-        found = layout_of(json.loads(reply.body or b"{}"))
+        found = layout_of(said(name, reply))
         if found is None:
             message = f"{name!r} is a collection of Weaviate, but not one of ours"
             raise UnknownCollection(message)

@@ -1,7 +1,9 @@
 """What Weaviate and the way to it raise, in our words."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -55,6 +57,24 @@ def refused(what: str, reply: Reply) -> RetrieverError | None:
             return UnknownCollection(f"there is no collection {what!r}")
         case status:
             return EngineFailed(f"{what}: the engine failed (HTTP {status})")
+
+
+def said(what: str, reply: Reply) -> dict[str, Any]:
+    """Read an answer of REST.
+
+    Raises:
+        EngineFailed: It is none: longer than it may be, or somebody else's.
+
+    """
+    try:
+        found = json.loads(reply.body or b"")
+    except ValueError as error:
+        message = f"{what}: the engine's answer cannot be read"
+        raise EngineFailed(message) from error
+    if not isinstance(found, dict):
+        message = f"{what}: the engine's answer is not what it should be"
+        raise EngineFailed(message)
+    return found
 
 
 def refused_objects(what: str, words: str) -> RetrieverError:
