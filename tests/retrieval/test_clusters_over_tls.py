@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backends.authorities import authorities
-from gateway.backends.transport import Pool, _ssl_context
+from gateway.backends.transport import Pool
 from gateway.retrieval.errors import EngineFailed
 from gateway.retrieval.qdrant.connecting import client
 from gateway.retrieval.qdrant.engine import QdrantRetriever
@@ -23,6 +22,7 @@ from tests.retrieval.contract import FIELDS, ask, document, ids
 from tests.support.identities import Authority, Files
 from tests.support.qdrant_server import qdrant_server
 from tests.support.relay import Relay
+from tests.support.trusting import trusting
 from tests.support.weaviate_server import Node, one_weaviate, some_prefix
 
 pytestmark = pytest.mark.real_time
@@ -38,19 +38,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 @pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
+def authority(tmp_path: Path) -> Iterator[Authority]:
     """Make one that the operator names."""
     made = Authority(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
-    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
-    forget()
-    yield made
-    forget()
-
-
-def forget() -> None:
-    authorities.cache_clear()
-    _ssl_context.cache_clear()
+    with trusting(made.file):
+        yield made
 
 
 class Behind:
@@ -160,7 +152,12 @@ async def test_who_has_another_name_is_told_nothing(
 async def test_nobody_vouches_for_whom_the_operator_does_not_name(
     behind: Behind, tmp_path: Path
 ) -> None:
-    """Our own list is that of browsers."""
+    """Otherwise our list is that of browsers."""
+    with trusting(None):
+        await told_nothing(behind, tmp_path)
+
+
+async def told_nothing(behind: Behind, tmp_path: Path) -> None:
     async with behind(Authority(tmp_path).signed("cluster")) as (engine, relays):
         with pytest.raises(EngineFailed, match="cannot prove who it is"):
             await engine.collections()
