@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "concurrency",
         "identity.caller",
         "observing",
+        "backends.authorities",
         "backends.dialect",
         "backends.dialects",
         "backends.errors",
@@ -256,7 +257,7 @@ HOMES: dict[str, set[str]] = {
     "Stemmer": {"backends.local", "retrieval.terms"},
     "aiohttp": {"backends.transport", "faces", "server", "telemetry.scrape"},
     "cachetools": {"backends.local", "retrieval"},
-    "certifi": {"backends.transport"},
+    "certifi": {"backends.authorities"},
     "cryptography": {"identity.certified"},
     "google": {
         "rpc",
@@ -407,8 +408,8 @@ def only_settings_read_the_environment(module: Module) -> Iterator[str]:
 
 
 def _is_allowed_to(module: Module, node: ast.AST) -> bool:
-    """Allow the settings, and the one default that gRPC reads from nowhere else."""
-    if module.name in ("settings.sources", "settings.places"):
+    """Allow the settings, what OpenSSL is told, and a default that gRPC has nowhere else."""
+    if module.name in ("settings.sources", "settings.places", "backends.authorities"):
         return True
     line = module.source.splitlines()[getattr(node, "lineno", 1) - 1]
     return module.name == "cli" and 'os.environ.setdefault("GRPC_VERBOSITY"' in line

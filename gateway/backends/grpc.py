@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import grpc
 
+from gateway.backends.authorities import authorities
 from gateway.backends.dialect import Call, Decoded
 from gateway.backends.endpoint import GrpcServer
 from gateway.backends.errors import BackendError, OutOfTime, TimedOut, Unavailable
@@ -64,9 +65,8 @@ def open_channel(server: GrpcServer) -> grpc.aio.Channel:
     target = f"dns:///{server.address}"
     if not server.secure:
         return grpc.aio.insecure_channel(target, options=_OPTIONS)
-    return grpc.aio.secure_channel(
-        target, grpc.ssl_channel_credentials(), options=_OPTIONS
-    )
+    credentials = grpc.ssl_channel_credentials(authorities())
+    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
 
 
 class Caller:

@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any, Protocol
 
 import aiohttp
-import certifi
+
+from gateway.backends.authorities import authorities
 
 # llama.cpp's server closes a connection that was idle for five seconds.
 _KEEP_ALIVE_S = 4.0
@@ -22,6 +23,9 @@ TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
 
 NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """Those of them that come before anything is sent."""
+
+UNPROVEN = aiohttp.ClientConnectorCertificateError
+"""The one of them that says: nobody we trust vouches for who listens there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +163,5 @@ class _Connector(aiohttp.TCPConnector):
 
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    """Read the trusted certificates once: it takes 30 ms."""
-    said = ssl.get_default_verify_paths()
-    # Where SSL_CERT_FILE or SSL_CERT_DIR name what is trusted, that and nothing else.
-    file = said.cafile if said.cafile != said.openssl_cafile else None
-    folder = said.capath if said.capath != said.openssl_capath else None
-    if not (file or folder):
-        file = certifi.where()
-    return ssl.create_default_context(cafile=file, capath=folder)
+    """Read the trusted certificates once: it takes 20 ms."""
+    return ssl.create_default_context(cadata=authorities().decode("ascii"))

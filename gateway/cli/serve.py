@@ -17,6 +17,7 @@ from gateway.concurrency import ended
 from gateway.events import Emit, Reloaded, each_of
 from gateway.settings import Settings, load
 from gateway.settings.identity_checks import exposures
+from gateway.settings.shown_keys import shown_keys
 
 _log = logging.getLogger("gateway")
 
@@ -207,7 +208,7 @@ def _listening(
     if metrics_address:
         scheme = "https" if tls.serves("metrics") else "http"
         _log.info("metrics at %s://%s/metrics", scheme, metrics_address)
-    for warning in exposures(settings):
+    for warning in (*exposures(settings), *shown_keys(settings)):
         _log.warning(warning)
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.backends.authorities import trust_problem
 from gateway.backends.transport import Pool
 from gateway.retrieval.errors import (
     AccessRefused,
@@ -59,8 +60,9 @@ async def retriever(settings: RetrievalSettings, parts: AsyncExitStack) -> Retri
 
 def _distributed(settings: RetrievalSettings) -> Retriever:
     """Make what reaches a cluster; to load its client takes a second."""
-    if settings.problem:
-        message = f"retrieval: {settings.problem}"
+    urls = (*settings.nodes, *settings.grpc_urls)
+    if problem := settings.problem or trust_problem(urls):
+        message = f"retrieval: {problem}"
         raise AccessRefused(message)
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     return _CLUSTERS[settings.engine](settings, key)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.admitting import EVERYBODY
-from gateway.backends.dialects import GRPC_DIALECTS
+from gateway.backends.authorities import trust_problem
+from gateway.backends.dialects import DIALECTS, GRPC_DIALECTS
 from gateway.backends.transport import Pool
 from gateway.compose.built import Built, misconfigured
 from gateway.compose.embedder import embedder
@@ -18,6 +19,7 @@ from gateway.compose.lasting import Lasting, Part
 from gateway.compose.local_backend import local_backend
 from gateway.compose.memories import Memories, memories
 from gateway.compose.metering import price_of, requests_of
+from gateway.compose.remote import urls_of
 from gateway.compose.routes import rerank_routes, search_routes
 from gateway.compose.services import services
 from gateway.compose.stack import Surroundings
@@ -279,6 +281,9 @@ async def _built(
         return misconfigured(name, settings, settings.problem)
     if settings.dialect == LOCAL:
         return await local_backend(name, settings, around, parts)
+    traits = GRPC_DIALECTS.get(settings.dialect) or DIALECTS[settings.dialect]
+    if problem := trust_problem(urls_of(settings, traits)):
+        return misconfigured(name, settings, problem)
     if settings.dialect in GRPC_DIALECTS:
         return await grpc_backend(name, settings, around, parts)
     return await http_backend(name, settings, around, parts, transport=Pool())

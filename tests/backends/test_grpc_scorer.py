@@ -54,6 +54,7 @@ from tests.support.tei_server import (
     says,
     scored,
 )
+from tests.support.trusting import trusting
 from tests.support.vendors import asking_for
 
 pytestmark = pytest.mark.real_time
@@ -468,17 +469,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 async def test_a_server_that_is_trusted_is_asked_over_tls(
-    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    files: tuple[Path, Path],
 ) -> None:
-    trusted = files[0].read_bytes()
-    credentials = grpc.ssl_channel_credentials
-    monkeypatch.setattr(grpc, "ssl_channel_credentials", lambda: credentials(trusted))
-    async with (
-        TeiServer(GOOD, certificate=files, key="test-api-key") as server,
-        scoring(server.url, key="test-api-key") as scorer,
-    ):
-        assert server.url.startswith("grpcs://")
-        assert (await scorer.score(asking_for(2))).complete
+    with trusting(files[0]):
+        async with (
+            TeiServer(GOOD, certificate=files, key="test-api-key") as server,
+            scoring(server.url, key="test-api-key") as scorer,
+        ):
+            assert server.url.startswith("grpcs://")
+            assert (await scorer.score(asking_for(2))).complete
 
 
 async def test_a_server_that_nobody_vouches_for_is_not_asked(

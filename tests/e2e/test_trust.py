@@ -7,13 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
-from gateway.backends import transport
-from rerank.v1 import execution_pb2
+from rerank.v1 import (
+    backend_pb2,
+    backend_service_pb2,
+    backend_service_pb2_grpc,
+    execution_pb2,
+)
 from tests.e2e.running import KEY_VARIABLE, rerank_request, running
 from tests.support.tei_server import certificate
+from tests.support.trusting import trusting
 
 pytestmark = pytest.mark.real_time
 
@@ -76,22 +80,47 @@ async def test_a_backend_that_nobody_vouches_for_is_told_nothing(
     assert (server.connections, server.read) == (0, b"")
 
 
-async def test_the_same_backend_is_asked_where_somebody_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_same_backend_is_asked_where_somebody_does(tmp_path: Path) -> None:
     """So that it is the certificate that keeps it away above."""
     files = certificate(tmp_path)
-    trusting = httpx.create_ssl_context()
-    trusting.load_verify_locations(files[0])
-    monkeypatch.setattr(transport, "_ssl_context", lambda: trusting)
-    async with (
-        impostor(files) as server,
-        running(backend(server.url)) as gateway,
-    ):
-        response = await gateway.stub.Rerank(rerank_request(2), timeout=20)
+    with trusting(files[0]):
+        async with (
+            impostor(files) as server,
+            running(backend(server.url)) as gateway,
+        ):
+            response = await gateway.stub.Rerank(rerank_request(2), timeout=20)
 
     assert response.execution.outcome == execution_pb2.OUTCOME_RERANKED
     assert b"authorization: bearer" in server.read.lower()
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "grpcs://127.0.0.1:1"])
+async def test_where_nobody_can_be_trusted_no_backend_is_asked(
+    tmp_path: Path, url: str
+) -> None:
+    """Not even those that the list of browsers would let in."""
+    raw = backend(url)
+    if url.startswith("grpcs"):
+        raw["backends"] = {"tei": {"dialect": "tei-grpc", "url": url}}
+    with trusting(tmp_path / "mistyped.pem"):
+        async with running(raw) as gateway:
+            stub = backend_service_pb2_grpc.BackendServiceStub(gateway.channel)
+            request = backend_service_pb2.CheckBackendRequest(name="tei")
+            told = await stub.CheckBackend(request, timeout=20)
+    assert told.state == backend_pb2.BackendState.BACKEND_STATE_MISCONFIGURED
+    assert "SSL_CERT_FILE: cannot read" in told.message
+
+
+@pytest.mark.parametrize("engine", ["qdrant", "weaviate"])
+async def test_nor_is_a_cluster(tmp_path: Path, engine: str) -> None:
+    raw = {"retrieval": {"engine": engine, "url": "https://127.0.0.1:1"}}
+    with trusting(tmp_path / "mistyped.pem"):
+        async with running(raw) as gateway:
+            stub = backend_service_pb2_grpc.BackendServiceStub(gateway.channel)
+            request = backend_service_pb2.CheckBackendRequest(name="retrieval")
+            told = await stub.CheckBackend(request, timeout=20)
+    assert told.state == backend_pb2.BackendState.BACKEND_STATE_MISCONFIGURED
+    assert "SSL_CERT_FILE: cannot read" in told.message
 
 
 async def test_callers_are_served_on_this_machine_alone_unless_it_is_said() -> None:

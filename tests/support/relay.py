@@ -1,8 +1,11 @@
-"""Something between a caller and a gateway that counts connections."""
+"""Something between a caller and a server that counts connections, and may end TLS."""
 
 import asyncio
+import ssl
 from types import TracebackType
 from typing import Self
+
+from tests.support.identities import Files
 
 _CHUNK = 65536
 
@@ -12,18 +15,28 @@ class Relay:
 
     Args:
         address: HOST:PORT that it leads to.
+        shows: A certificate and its key; then it speaks TLS to callers alone.
 
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, shows: Files | None = None) -> None:
         host, _, port = address.rpartition(":")
         self._host, self._port = host, int(port)
+        self._tls: ssl.SSLContext | None = None
+        if shows:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(shows.certificate, shows.key)
+            self._tls.set_alpn_protocols(["h2", "http/1.1"])
         self.connections = 0
         self.address = ""
+        self.heard = bytearray()
+        """What callers have said; with TLS, within it."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, ssl=self._tls
+        )
         port = self._server.sockets[0].getsockname()[1]
         self.address = f"127.0.0.1:{port}"
         return self
@@ -49,7 +62,10 @@ class Relay:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         there, back = await asyncio.open_connection(self._host, self._port)
-        both = (_pass_on(reader, back), _pass_on(there, writer))
+        both = (
+            _pass_on(reader, back, self.heard),
+            _pass_on(there, writer, bytearray()),
+        )
         try:
             await asyncio.gather(*both)
         except asyncio.CancelledError:
@@ -59,9 +75,12 @@ class Relay:
             back.close()
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: bytearray
+) -> None:
     try:
         while data := await reader.read(_CHUNK):
+            heard += data
             writer.write(data)
             await writer.drain()
     except ConnectionError:

@@ -4,6 +4,7 @@ import json
 
 from qdrant_client import AsyncQdrantClient
 
+from gateway.backends.authorities import authorities
 from gateway.retrieval.qdrant.place import Place
 
 # Every call may be made again, since each leaves what its first run has left: those that
@@ -24,7 +25,7 @@ _SERVICE = {
     ],
 }
 
-_OPTIONS = {
+_OPTIONS: dict[str, object] = {
     "grpc.service_config": json.dumps(_SERVICE),
     # A node that vanished without a word is noticed by calls under way.
     "grpc.keepalive_time_ms": 20_000,
@@ -46,7 +47,11 @@ def client(place: Place, *, key: str, longest_s: float) -> AsyncQdrantClient:
         key: Sent with every call; empty: none is.
         longest_s: After it any call ends, whatever its own limit.
 
+    Raises:
+        NobodyTrusted: It is over TLS, and whom to trust cannot be read.
+
     """
+    trust = {"root_certificates": authorities()} if place.secure else {}
     return AsyncQdrantClient(
         host=place.host,
         grpc_port=place.port,
@@ -54,7 +59,7 @@ def client(place: Place, *, key: str, longest_s: float) -> AsyncQdrantClient:
         prefer_grpc=True,
         # Given as `api_key`, it would be warned of without TLS, on every start.
         headers={"api-key": key} if key else None,
-        grpc_options=dict(_OPTIONS),
+        grpc_options=_OPTIONS | trust,
         timeout=int(longest_s) + 1,
         # It would ask over HTTP, at another port.
         check_compatibility=False,

@@ -8,6 +8,7 @@ import grpc.aio
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
+from gateway.backends.authorities import is_unproven
 from gateway.retrieval.errors import (
     AccessRefused,
     CollectionExists,
@@ -51,6 +52,8 @@ def told(what: str) -> Iterator[None]:
 
 
 def _meaning(what: str, code: grpc.StatusCode, details: str) -> RetrieverError:
+    if code is _CODES.UNAVAILABLE and is_unproven(details):
+        return EngineFailed(f"{what}: the engine cannot prove who it is")
     if code in _MEANINGS:
         kind, message = _MEANINGS[code]
         return kind(message.format(what=what))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import grpc
 import grpc.aio
 
+from gateway.backends.authorities import authorities
 from gateway.retrieval.weaviate.place import Place
 from weaviate_api.v1.weaviate_pb2_grpc import WeaviateStub
 
@@ -68,6 +69,5 @@ def _channel(place: Place) -> grpc.aio.Channel:
     target = f"dns:///{place.grpc}"
     if not place.secure:
         return grpc.aio.insecure_channel(target, options=_OPTIONS)
-    return grpc.aio.secure_channel(
-        target, grpc.ssl_channel_credentials(), options=_OPTIONS
-    )
+    credentials = grpc.ssl_channel_credentials(authorities())
+    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)

@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from gateway.backends.transport import TRANSPORT_ERRORS, Reply
+from gateway.backends.authorities import is_unproven
+from gateway.backends.transport import TRANSPORT_ERRORS, UNPROVEN, Reply
 from gateway.retrieval.errors import (
     AccessRefused,
     EngineFailed,
@@ -41,6 +42,9 @@ def told(what: str) -> Iterator[None]:
         yield
     except grpc.aio.AioRpcError as error:
         raise _meaning(what, error.code(), error.details() or "") from error
+    except UNPROVEN as error:
+        message = f"{what}: the engine cannot prove who it is"
+        raise Unreachable(message) from error
     except TRANSPORT_ERRORS as error:
         message = f"{what}: the engine cannot be reached"
         raise Unreachable(message) from error
@@ -86,6 +90,8 @@ def _meaning(what: str, code: grpc.StatusCode, details: str) -> RetrieverError:
     said = details.lower()
     if code in _CODES_OF_ACCESS or any(each in said for each in _REFUSED):
         found: RetrieverError = AccessRefused(f"{what}: the engine refuses our key")
+    elif code is _CODES.UNAVAILABLE and is_unproven(details):
+        found = Unreachable(f"{what}: the engine cannot prove who it is")
     elif code in (_CODES.UNAVAILABLE, _CODES.DEADLINE_EXCEEDED):
         found = Unreachable(f"{what}: the engine cannot be reached")
     elif any(each in said for each in _UNKNOWN):
