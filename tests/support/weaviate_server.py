@@ -115,7 +115,11 @@ class Node:
 
     def until_ready(self) -> None:
         """Wait until it serves."""
-        self._until(self._is_ready)
+        self._until(lambda: self._answers("/v1/.well-known/ready"))
+
+    def until_led(self) -> None:
+        """Wait until it knows who leads: before, nobody makes a collection."""
+        self._until(lambda: self._answers("/v1/schema"))
 
     def _until(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + _PATIENCE_S
@@ -133,10 +137,13 @@ class Node:
         except OSError:
             return False
 
-    def _is_ready(self) -> bool:
+    def _answers(self, path: str) -> bool:
         asked = http.client.HTTPConnection("127.0.0.1", self.ports["http"], timeout=5)
+        shown = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        # What is not for the node itself to say, the leader is asked for.
+        shown["consistency"] = "true"
         try:
-            asked.request("GET", "/v1/.well-known/ready")
+            asked.request("GET", path, headers=shown)
             return asked.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
@@ -176,6 +183,7 @@ def cluster_of_weaviate(
             each.until_listening()
         for each in nodes:
             each.until_ready()
+            each.until_led()
         yield nodes
     finally:
         for each in nodes:
