@@ -31,6 +31,11 @@ NOTES
 rerank-gateway import --address 127.0.0.1:50051 --collection notes /tmp/notes.jsonl
 rerank-gateway search --address 127.0.0.1:50051 --collection notes "how do I restore a backup?"
 
+for engine in lance qdrant weaviate; do
+	python -c "import gateway.retrieval.$engine.engine"
+done
+echo "all engines are there"
+
 python - <<'METRICS'
 from urllib.request import urlopen
 

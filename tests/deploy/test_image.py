@@ -1,6 +1,7 @@
 """The image: what its Containerfile says. `make image-check` builds and runs it."""
 
 import re
+import tomllib
 from pathlib import PurePosixPath
 
 import pytest
@@ -48,6 +49,24 @@ def test_it_installs_what_is_tested_here_to_the_byte(name: str) -> None:
             tested[other] for other in tested if other.partition(" ;")[0] == same
         )
         assert hashes == known, each
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["certificates", "embedded", "jwt", "local", "qdrant", "shared", "weaviate"],
+)
+def test_it_has_what_each_extra_needs(extra: str) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    installed = {
+        each.partition("==")[0].partition("[")[0]
+        for each in pins("deploy/container/requirements.txt")
+    }
+    wanted = {
+        re.split(r"[^A-Za-z0-9-]", each)[0]
+        for each in declared["optional-dependencies"][extra]
+    }
+    assert wanted
+    assert wanted <= installed
 
 
 def test_nothing_is_installed_without_its_hash() -> None:
