@@ -500,6 +500,11 @@ async def certifying(
         yield some
 
 
+_OF_ITS_OWN = "Internal error from Core"
+"""What grpc.aio's client says where a stream ends while it still writes: no word of it is the
+gateway's."""
+
+
 async def _told(way: str, scene: Scene, headers: Headers) -> object:
     """Give all that a caller is told who is refused.
 
@@ -510,6 +515,8 @@ async def _told(way: str, scene: Scene, headers: Headers) -> object:
     try:
         await EVERY[way](scene, headers)
     except grpc.aio.AioRpcError as error:
+        if error.details() == _OF_ITS_OWN:
+            return await _told(way, scene, headers)
         trailers = tuple(error.trailing_metadata() or ())
         return error.code(), error.details(), trailers
     except Refused as refused:

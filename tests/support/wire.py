@@ -39,13 +39,16 @@ class Caller:
         )
 
     async def load(
-        self, name: str, documents: Sequence[document_pb2.Document]
+        self,
+        name: str,
+        documents: Sequence[document_pb2.Document],
+        within_s: float = PATIENCE_S,
     ) -> document_service_pb2.ImportDocumentsResponse:
         """Import one batch."""
         batch = document_service_pb2.ImportDocumentsRequest(
             collection=name, documents=documents
         )
-        answers = self.documents.ImportDocuments(iter([batch]), timeout=PATIENCE_S)
+        answers = self.documents.ImportDocuments(iter([batch]), timeout=within_s)
         (answer,) = [each async for each in answers]
         return answer
 

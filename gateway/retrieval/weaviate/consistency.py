@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 # So long nobody waits for one that was away.
 _AWAY_S = 5.0
-# Of the time, to hear from all of them.
+# To hear from all of them: of the time, and at most. A cluster takes seconds to notice
+# that a node is dead, and callers do not wait for ever.
 _SHARE = 0.4
+_ALL_S = 10.0
 
 
 class Copies:
@@ -49,7 +51,7 @@ class Copies:
             await write(CONSISTENCY_LEVEL_QUORUM, limit_s)
             return
         try:
-            await write(CONSISTENCY_LEVEL_ALL, limit_s * _SHARE)
+            await write(CONSISTENCY_LEVEL_ALL, min(limit_s * _SHARE, _ALL_S))
         except EngineFailed:
             # What is wrong with the write itself fails again.
             await write(CONSISTENCY_LEVEL_QUORUM, max(0.0, until - now()))
