@@ -1,5 +1,6 @@
 """What is fixed when a collection is created, and what does not fit it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ from gateway.retrieval.retriever import Document, Shape
 
 if TYPE_CHECKING:
     from gateway.retrieval.retriever import Vector
+
+COLLECTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)

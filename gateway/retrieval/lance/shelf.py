@@ -1,7 +1,6 @@
 """Which collections are in the folder, each of them opened once."""
 
 import os
-import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +12,9 @@ from gateway.retrieval.filter import Field
 from gateway.retrieval.lance.failing import told
 from gateway.retrieval.lance.rows import Layout, layout_of
 from gateway.retrieval.lance.table import Table
+from gateway.retrieval.layout import COLLECTION_NAME
 
 _SUFFIX = ".lance"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Shelf:
@@ -50,7 +49,7 @@ class Shelf:
 
     def path(self, name: str) -> Path:
         """Give the folder of a collection, or raise `UnknownCollection`."""
-        if _NAME.fullmatch(name):
+        if COLLECTION_NAME.fullmatch(name):
             for each in self._folder.glob(f"{name}-*{_SUFFIX}"):
                 # Without a version in it: its creation never came to its end.
                 if each.stem in self._tables or any(each.glob("_versions/*.manifest")):
@@ -62,7 +61,7 @@ class Shelf:
         self, name: str, *, fields: tuple[Field, ...], dimension: int, embedder: str
     ) -> Table:
         """Make a collection that there is not, without indexes."""
-        if not _NAME.fullmatch(name):
+        if not COLLECTION_NAME.fullmatch(name):
             message = f"{name[:64]!r} is no name of a collection"
             raise ValueError(message)
         try:

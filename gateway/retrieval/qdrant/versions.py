@@ -6,19 +6,18 @@ was written can be read: a search that sees the number sees the write. It is the
 write in microseconds, or one more than what was there.
 """
 
-import asyncio
 import time
 
 from qdrant_client import models
 
-from gateway.retrieval.errors import EngineFailed, VersionNotReached
+from gateway.retrieval.cluster.reached import reached
+from gateway.retrieval.errors import EngineFailed
 from gateway.retrieval.qdrant.calls import Calls
 
 # No document has it: those of documents are hashes.
 MARK = "00000000-0000-0000-0000-000000000000"
 
 _VERSION = "version"
-_POLL_S = 0.05
 
 
 class Versions:
@@ -58,12 +57,6 @@ class Versions:
 
     async def reached(self, name: str, version: int, deadline: float) -> int:
         """Wait until this version is there, and give the one that is."""
-        now = asyncio.get_running_loop().time
-        while True:
-            there = await self.now(name, agreed=version > 0)
-            if there >= version:
-                return there
-            if now() >= deadline:
-                message = f"{name}: version {version} is not there yet"
-                raise VersionNotReached(message, version=there)
-            await asyncio.sleep(min(_POLL_S, max(0.0, deadline - now())))
+        return await reached(
+            name, version, deadline, lambda: self.now(name, agreed=version > 0)
+        )

@@ -1,11 +1,9 @@
 """Our names as Weaviate's: classes begin with a capital letter, objects are named by UUIDs."""
 
 import hashlib
-import re
 from uuid import UUID
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-"""Of a collection."""
+from gateway.retrieval.layout import COLLECTION_NAME
 
 
 def class_of(name: str, prefix: str) -> str:
@@ -26,7 +24,11 @@ def name_of(given: str, prefix: str) -> str | None:
     name = given.removeprefix(prefix)
     if not prefix:
         name = name[0].lower() + name[1:]
-    return name if NAME.fullmatch(name) and class_of(name, prefix) == given else None
+    return (
+        name
+        if COLLECTION_NAME.fullmatch(name) and class_of(name, prefix) == given
+        else None
+    )
 
 
 def object_id(name: str) -> str:

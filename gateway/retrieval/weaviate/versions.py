@@ -10,12 +10,11 @@ import asyncio
 import time
 from uuid import uuid4
 
-from gateway.retrieval.errors import VersionNotReached
+from gateway.retrieval.cluster.reached import reached
 from gateway.retrieval.weaviate.calls import Calls
 from gateway.retrieval.weaviate.layout import VERSION
 from gateway.retrieval.weaviate.objects import mark, properties
 
-_POLL_S = 0.05
 # Where there are many marks, those go whose processes have not written for a day: there is a
 # larger one by then.
 _MANY = 32
@@ -56,12 +55,4 @@ class Versions:
 
     async def reached(self, name: str, version: int, deadline: float) -> int:
         """Wait until this version is there, and give the one that is."""
-        now = asyncio.get_running_loop().time
-        while True:
-            there = await self.now(name)
-            if there >= version:
-                return there
-            if now() >= deadline:
-                message = f"{name}: version {version} is not there yet"
-                raise VersionNotReached(message, version=there)
-            await asyncio.sleep(min(_POLL_S, max(0.0, deadline - now())))
+        return await reached(name, version, deadline, lambda: self.now(name))
